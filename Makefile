@@ -1,0 +1,60 @@
+# Everything here needs only Python's own venv and pip.
+#
+#   make demo PYTHON=python3.12      use another interpreter
+#   make demo VENV=../env             put the environment elsewhere
+#   make demo PIP_ARGS="..."         pass options to pip
+#
+# On Linux pip gets the torch build for NVIDIA GPUs, several gigabytes. For the small CPU build name PyTorch's CPU wheels,
+# PIP_ARGS="--extra-index-url <address>"; pytorch.org's installation page has the address. It satisfies the same pin.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+
+BIN := $(VENV)/bin
+# -qq: errors alone
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+DEMO_SET := $(VENV)/.demo-set-installed
+TEST_SET := $(VENV)/.test-set-installed
+
+.PHONY: help demo test lint check install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
+
+demo: $(DEMO_SET) ## install, then train and score in stages on a few rows; CPU, no download of models or data
+	$(BIN)/xtransfer fit --config configs/demo.yaml
+
+test: $(TEST_SET) ## install, then run the tests
+	$(BIN)/python -m pytest
+
+lint: $(TEST_SET) ## install, then run the linter, the format check and the type check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test ## lint and test, what has to pass before a change goes in
+
+install: $(TEST_SET) ## install all that the demo and the tests need
+
+clean: ## remove the environment, caches and build files; runs stay
+	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	find xtransfer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip, not python: it is missing where making the environment failed half-way, so the next make tries again.
+$(BIN)/pip:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no '$(PYTHON)' here; name a Python 3.10 to 3.13: make PYTHON=python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "xtransfer needs Python 3.10 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	"$(PYTHON)" -m venv "$(VENV)"
+
+# The stamps keep a second make from installing again; a changed dependency makes them old.
+$(DEMO_SET): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the demo's packages into $(VENV); once, a few minutes ..."
+	@$(PIP_INSTALL) -e ".[offline,plots]"
+	@touch "$@"
+
+$(TEST_SET): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the tests' packages into $(VENV); once, a few minutes ..."
+	@$(PIP_INSTALL) -e ".[offline,plots,dev]"
+	@touch "$(DEMO_SET)" "$@"

@@ -1,0 +1,275 @@
+"""From YAML files and command-line settings to stages. Pure: no model, no data, no heavy import."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xtransfer.errors import ConfigError, nearest
+
+RUN_KEYS = ("stages", "name", "out_dir")
+STAGE_KEYS = ("init", "select")
+MAX_BYTES = 1_000_000
+NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run: an ordinary Lightning configuration, and where its weights come from.
+
+    Args:
+        name: Its name in the file.
+        number: Its place in the run, from 1.
+        config: seed_everything, model, data, trainer, ckpt_path.
+        start: The stage whose weights it starts from; None: the pretrained encoder.
+        parts: What it takes over from there.
+        select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.
+    """
+
+    name: str
+    number: int
+    config: dict[str, Any]
+    start: str | None
+    parts: tuple[str, ...] = ("encoder",)
+    select: str = "best"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run.
+
+    Args:
+        name: Its name: that of the file unless the file says otherwise.
+        out_dir: Folder that holds the run's folder.
+        stages: The stages in order.
+        files: The files it was read from.
+    """
+
+    name: str
+    out_dir: Path
+    stages: tuple[Stage, ...]
+    files: tuple[str, ...] = field(default=())
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.out_dir / self.name
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """The safe loader, but a key that is written twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Build a mapping, refusing a key that is there already."""
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise ConfigError(
+                    f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}: '{key}' is written twice"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def shipped() -> dict[str, Path]:
+    """Return the configurations that come with the package: name below ``configs/`` -> file."""
+    here = Path(__file__).parent
+    for folder in (here / "configs", here.parent / "configs"):
+        if folder.is_dir():
+            return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+    return {}
+
+
+def find(name: str | Path) -> tuple[Path, bool]:
+    """Return a configuration file, and whether it is a shipped one because no such file is there.
+
+    Raises:
+        ConfigError: There is neither.
+    """
+    path, own = Path(name), shipped()
+    if path.is_file():
+        return path, False
+    key = path.as_posix().removeprefix("configs/")
+    if key in own:
+        return own[key], True
+    raise ConfigError(f"no configuration file '{name}', and none of that name is shipped{nearest(key, own)}")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a YAML file with the safe loader.
+
+    Raises:
+        ConfigError: The file is too big, no YAML, no mapping, or a key is written twice.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes; is this a configuration?")
+    try:
+        with path.open(encoding="utf-8") as stream:
+            loaded = yaml.load(stream, Loader=_UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path}: expected keys such as 'model', 'data', 'trainer', 'stages'; found {loaded!r:.60}")
+    return loaded
+
+
+def merge(base: Any, over: Any) -> Any:
+    """Lay one configuration over another: mappings key by key; lists, values and blocks of a new class replace."""
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
+        return copy.deepcopy(over)
+    if "class_path" in over and base.get("class_path", over["class_path"]) != over["class_path"]:
+        return copy.deepcopy(dict(over))
+    merged = {key: copy.deepcopy(value) for key, value in base.items() if key not in over}
+    both = {key: merge(base[key], value) if key in base else copy.deepcopy(value) for key, value in over.items()}
+    return {key: both[key] if key in both else merged[key] for key in [*base, *(k for k in over if k not in base)]}
+
+
+def assign(config: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a value by its dotted name; below a class, ``init_args`` may be left out.
+
+    Raises:
+        ConfigError: A part of the name is no mapping.
+    """
+    *parents, last = dotted.split(".")
+    node: Any = config
+    for key in parents:
+        if isinstance(node, dict) and "class_path" in node and key not in ("init_args", "class_path"):
+            node = node.setdefault("init_args", {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"--{dotted}: '{key}' is inside a value, not a mapping")
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
+    if isinstance(node, dict) and "class_path" in node and last not in ("init_args", "class_path"):
+        node = node.setdefault("init_args", {})
+    if not isinstance(node, dict):
+        raise ConfigError(f"--{dotted}: '{last}' is inside a value, not a mapping")
+    node[last] = _class_block(last, value)
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
+    """Read ``--a.b value`` and ``--a.b=value`` into pairs; values are YAML.
+
+    Raises:
+        ConfigError: A word is no option, or an option has no value.
+    """
+    pairs: list[tuple[str, Any]] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError(f"'{word}' is no option; settings are written --trainer.max_epochs 1")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not words:
+                raise ConfigError(f"--{key} has no value")
+            value = words.pop(0)
+        try:
+            pairs.append((key, yaml.safe_load(value)))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--{key}: '{value}' is not readable as YAML: {error}") from error
+    return pairs
+
+
+def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (), name: str = "run") -> Plan:
+    """Turn a configuration into its stages: each is laid over the shared part; a file without stages is one.
+
+    Args:
+        config: The file's content.
+        overrides: Dotted name and value; ``stages.NAME.…`` changes one stage, anything else all of them.
+        name: Name of the run if the configuration gives none.
+
+    Raises:
+        ConfigError: A stage is badly named, starts from one that is not before it, or does not exist.
+    """
+    whole = copy.deepcopy(dict(config))
+    for key, value in overrides:
+        if key in ("name", "out_dir"):
+            whole[key] = value
+    shared = {key: _class_block(key, value) for key, value in whole.items() if key not in RUN_KEYS}
+    blocks = whole.get("stages")
+    run_name = str(whole.get("name", name))
+    if blocks is None:
+        blocks = {_stage_name(shared, overrides): {}}
+    if not isinstance(blocks, Mapping) or not blocks:
+        raise ConfigError("stages: expected a mapping from stage names to their settings, in order")
+    blocks = {key: dict(block) if block is not None else None for key, block in blocks.items()}
+    _override_stages(blocks, [pair for pair in overrides if pair[0].split(".")[0] == "stages"])
+    common = [pair for pair in overrides if pair[0].split(".")[0] not in RUN_KEYS]
+    stages: list[Stage] = []
+    for stage_name, block in blocks.items():
+        _check_name(str(stage_name))
+        if block is None:
+            continue  # `null` drops a stage
+        block = {key: _class_block(key, value) for key, value in block.items()}
+        merged = merge(shared, block)
+        for key, value in common:
+            assign(merged, key, value)
+        for key, value in overrides:
+            prefix = f"stages.{stage_name}."
+            if key.startswith(prefix):
+                assign(merged, key.removeprefix(prefix), value)
+        stages.append(_stage(str(stage_name), merged, [stage.name for stage in stages]))
+    if not stages:
+        raise ConfigError("stages: every stage is null; nothing is left to run")
+    _check_name(run_name)
+    return Plan(run_name, Path(str(whole.get("out_dir", "runs"))), tuple(stages))
+
+
+def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ()) -> Plan:
+    """Read configuration files, the later laid over the earlier, and expand them; the last one names the run."""
+    config: dict[str, Any] = {}
+    found = [find(name)[0] for name in files]
+    for path in found:
+        config = merge(config, load(path))
+    plan = expand(config, overrides, found[-1].stem if found else "run")
+    return Plan(plan.name, plan.out_dir, plan.stages, tuple(str(name) for name in files))
+
+
+def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
+    init = merged.pop("init", {}) if "init" in merged else {}
+    select = str(merged.pop("select", "best"))
+    if init is None:
+        return Stage(name, len(before) + 1, merged, None, (), select)
+    if not isinstance(init, Mapping) or set(init) - {"from", "parts"}:
+        raise ConfigError(f"stage '{name}': init is null or has the keys 'from' and 'parts', found {init!r:.80}")
+    start = init.get("from", before[-1] if before else None)
+    if start is not None and start not in before:
+        raise ConfigError(
+            f"stage '{name}': init.from names '{start}', which is no stage before it{nearest(start, before)}"
+        )
+    return Stage(name, len(before) + 1, merged, start, tuple(init.get("parts", ("encoder",))), select)
+
+
+def _override_stages(blocks: dict[Any, Any], overrides: Sequence[tuple[str, Any]]) -> None:
+    for key, value in overrides:
+        parts = key.split(".")
+        if len(parts) < 2 or parts[1] not in blocks:
+            raise ConfigError(
+                f"--{key}: no stage '{'.'.join(parts[1:2])}'{nearest(''.join(parts[1:2]), map(str, blocks))}"
+            )
+        if len(parts) == 2:
+            blocks[parts[1]] = value if value is None or isinstance(value, Mapping) else {"data": value}
+
+
+def _stage_name(shared: Mapping[str, Any], overrides: Sequence[tuple[str, Any]]) -> str:
+    data = dict(overrides).get("data", shared.get("data"))
+    path = data.get("class_path", "run") if isinstance(data, Mapping) else data
+    return str(path or "run").rsplit(".", 1)[-1].lower()
+
+
+def _class_block(key: str, value: Any) -> Any:
+    """Write ``data: MNLI`` out as a block, so that settings can be laid over it."""
+    return {"class_path": value} if key == "data" and isinstance(value, str) else value
+
+
+def _check_name(name: str) -> None:
+    if not NAME.match(name):
+        raise ConfigError(f"'{name}' cannot name a folder: letters, digits, '_', '.', '-', at most 64, no leading dot")

@@ -1,0 +1,28 @@
+"""The tasks. English intermediate tasks first, then targets in many languages, then tasks of one's own."""
+
+from xtransfer.datamodules.base import TaskDataModule
+from xtransfer.datamodules.commonsense import XCOPA, CommonsenseQA
+from xtransfer.datamodules.custom import CustomTask
+from xtransfer.datamodules.demo import DemoNLI, DemoQA
+from xtransfer.datamodules.nli import MNLI, XNLI
+from xtransfer.datamodules.qa import SQuAD, SQuAD2, TyDiQA, XQuAD
+from xtransfer.datamodules.retrieval import Tatoeba
+from xtransfer.datamodules.tagging import PANX, UDPOS
+
+__all__ = [
+    "MNLI",
+    "PANX",
+    "UDPOS",
+    "XCOPA",
+    "XNLI",
+    "CommonsenseQA",
+    "CustomTask",
+    "DemoNLI",
+    "DemoQA",
+    "SQuAD",
+    "SQuAD2",
+    "TaskDataModule",
+    "Tatoeba",
+    "TyDiQA",
+    "XQuAD",
+]

@@ -1,0 +1,315 @@
+"""The DataModule every task is: a record, and what turns it into batches."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset
+from transformers import PreTrainedTokenizerBase
+
+from xtransfer.datamodules.cache import FeatureSet, cache_folder, cached
+from xtransfer.datamodules.portion import Portion, locate, parse_rows
+from xtransfer.encoder import load_tokenizer
+from xtransfer.errors import ConfigError, nearest
+from xtransfer.kinds import KINDS, Feature, Layout, collate
+from xtransfer.task import SPLITS, Source, Task
+
+CHUNK = 500
+Batch = dict[str, Any]
+INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers")
+
+
+class TaskDataModule(LightningDataModule):
+    """Rows of a task, tokenised and batched; training in English, evaluation in every language.
+
+    Args:
+        data_dir: Folder with the data sets' own files, one sub-folder a task; without it the hub is read.
+        tokenizer: Name or folder of the tokenizer; follows the encoder.
+        batch_size: Examples (or windows of a passage) in a training batch.
+        eval_batch_size: The same for evaluation; default twice the training batch.
+        max_length: Tokens of one input; default the kind's.
+        languages: Languages to test in; default all of the task.
+        dev_languages: Languages of the development scores; default the training language.
+        splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]", test: validation}``.
+        limit: Read at most so many rows of each split and language.
+        folder: Sub-folder of `data_dir` to read in place of the task's name.
+        source: Another place to read the rows from, with the columns of the task's record.
+        options: Settings of the kind laid over the task's, e.g. ``{stride: 64}``.
+        evaluate: Further data sets of the same kind, scored with the head trained here.
+        task: Another record in place of the class's own; a task written in YAML alone.
+        cache_dir: Where tokenised features are kept; default the user's cache.
+        num_workers: Processes that load batches.
+    """
+
+    task: ClassVar[Task]
+    trains_on: ClassVar[type[TaskDataModule] | None] = None
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        tokenizer: str | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        max_length: int | None = None,
+        languages: list[str] | None = None,
+        dev_languages: list[str] | None = None,
+        splits: dict[str, str] | None = None,
+        limit: int | None = None,
+        folder: str | None = None,
+        source: Source | None = None,
+        options: dict[str, Any] | None = None,
+        evaluate: list[TaskDataModule] | None = None,
+        task: Task | None = None,
+        cache_dir: Path | None = None,
+        num_workers: int | None = None,
+    ) -> None:
+        super().__init__()
+        if task is None and not hasattr(type(self), "task"):
+            raise ConfigError(f"{type(self).__name__} has no task record: choose a task, e.g. --data MNLI")
+        record = task or type(self).task
+        self.record = replace(record, options={**record.options, **(options or {})})
+        self.data_dir, self.tokenizer, self.max_length = data_dir, tokenizer, max_length
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.limit, self.folder, self.source = limit, folder, source
+        self.cache_dir, self.num_workers = cache_dir, num_workers
+        KINDS[self.record.kind].check(self.record)
+        self.splits = self._known_splits(splits or {})
+        self.languages = self._known_languages(languages or list(self.record.languages))
+        self.dev_languages = self._known_languages(dev_languages or list(self.record.train_languages))
+        self.evaluate = evaluate or []
+        for member in self.evaluate:
+            self._adopt(member)
+        self.sets: dict[tuple[str, str, str], FeatureSet] = {}
+        self._loaded: PreTrainedTokenizerBase | None = None
+
+    # ------------------------------------------------------------------ what there is
+    @property
+    def members(self) -> list[TaskDataModule]:
+        """This task and the further ones it is evaluated on."""
+        return [self, *self.evaluate]
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train on (retrieval by nearest neighbour needs no training)."""
+        return self._provider(parse_rows(self.splits.get("train", "train"), self.record.name)[0]) is not None
+
+    def specs(self) -> list[dict[str, Any]]:
+        """Return plain records for the module: one a task, with its head and languages."""
+        head = self.record.head or self.record.name
+        return [
+            member.record.spec()
+            | {"head": head, "languages": member.languages, "dev_languages": member._dev_languages(self)}
+            for member in self.members
+        ]
+
+    def portions(self, split: str) -> list[Portion]:
+        """Return what is read for a split: training rows of this task, evaluation rows of all members."""
+        if split == "train":
+            return [self._portion(split, language) for language in self.record.train_languages if self.trains]
+        if split == "validation":
+            return [self._portion(split, language) for language in self._dev_languages(self)]
+        return [member._portion(split, language) for member in self.members for language in member.languages]
+
+    def check(self, position_limit: int | None = None, splits: Sequence[str] = SPLITS) -> dict[str, Counter[str]]:
+        """Read and check every row that will be used, before anything is trained.
+
+        Args:
+            position_limit: Longest input the encoder takes, in tokens.
+            splits: What will be used.
+
+        Returns:
+            Counts by portion: rows, rows without label, rows left out.
+
+        Raises:
+            ConfigError: A setting is wrong.
+            DataError: A file, column or label is; the message names it.
+        """
+        for member in self.members:
+            length = member.length
+            if position_limit is not None and length > position_limit:
+                raise ConfigError(
+                    f"task '{member.record.name}': max_length {length} is more than the {position_limit} tokens the "
+                    f"encoder takes; set data.max_length"
+                )
+        report = {}
+        for portion in [portion for split in splits for portion in self.portions(split)]:
+            portion.examples()
+            report[portion.name] = portion.counts
+        return report
+
+    # ------------------------------------------------------------------ Lightning's part
+    def setup(self, stage: str | None = None) -> None:
+        """Tokenise what a stage of the trainer needs, or read it from the cache."""
+        wanted = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
+        for split in wanted.get(stage or "", SPLITS):
+            for portion in self.portions(split):
+                key = (portion.task.name, split, portion.language)
+                if key not in self.sets:
+                    self.sets[key] = self._features(portion)
+
+    def train_dataloader(self) -> DataLoader[Feature]:
+        """Shuffled batches; the order is a pure function of seed, epoch and number of processes."""
+        name = self.record.name
+        sets: list[Dataset[Feature]] = [self.sets[name, "train", p.language] for p in self.portions("train")]
+        data: Dataset[Feature] = ConcatDataset(sets)
+        trainer = self.trainer
+        sampler: DistributedSampler[Feature] = DistributedSampler(
+            data,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+            shuffle=True,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+        )
+        language = "+".join(self.record.train_languages)
+        return self._loader(data, self.record, language, self.batch_size, sampler)
+
+    def val_dataloader(self) -> dict[str, DataLoader[Feature]]:
+        """One loader a development language."""
+        return self._evaluation("validation")
+
+    def test_dataloader(self) -> dict[str, DataLoader[Feature]]:
+        """One loader a task and language, named ``xnli/sw``."""
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> dict[str, DataLoader[Feature]]:
+        """The same as for testing."""
+        return self._evaluation("test")
+
+    # ------------------------------------------------------------------ within
+    @property
+    def length(self) -> int:
+        """Tokens of one input."""
+        return self.max_length or KINDS[self.record.kind].max_length
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer, loaded once."""
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.tokenizer or "xlm-roberta-base")
+        return self._loaded
+
+    def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
+        loaders = {}
+        for portion in self.portions(split):
+            features = self.sets[portion.task.name, split, portion.language]
+            # Longest first: hardly any padding, and memory runs out at once or never. Metrics go by index.
+            order = sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True)
+            data: Dataset[Feature] = Subset(features, order)
+            name = f"{portion.task.name}/{portion.language}"
+            size = self.eval_batch_size or 2 * self.batch_size
+            loaders[name] = self._loader(data, portion.task, portion.language, size, None)
+        return loaders
+
+    def _loader(
+        self,
+        data: Dataset[Feature],
+        task: Task,
+        language: str,
+        size: int,
+        sampler: DistributedSampler[Feature] | None,
+    ) -> DataLoader[Feature]:
+        pad = self.load_tokenizer().pad_token_id
+        join = partial(batch_of, pad_id=pad, labels_per=KINDS[task.kind].labels_per, task=task.name, language=language)
+        workers = self.num_workers or 0
+        return DataLoader(
+            data, size, sampler=sampler, collate_fn=join, num_workers=workers, persistent_workers=workers > 0
+        )
+
+    def _features(self, portion: Portion) -> FeatureSet:
+        kind, length = KINDS[portion.task.kind], self._length_of(portion)
+        tokenizer = self.load_tokenizer()
+
+        def build(counts: Counter[str]) -> Iterator[Feature]:
+            layout = Layout(tokenizer)
+            examples = portion.examples()
+            counts.update(portion.counts)
+            train = portion.split == "train"
+            for start in range(0, len(examples), CHUNK):
+                yield from kind.encode(examples[start : start + CHUNK], portion.task, layout, length, train, counts)
+            portion.check_counts(counts)
+
+        identity = {
+            "data": portion.origin(),
+            "task": repr(portion.task),
+            "language": portion.language,
+            "tokenizer": fingerprint(tokenizer),
+            "max_length": length,
+            "train": portion.split == "train",
+        }
+        return cached(identity, build, cache_folder(self.cache_dir))
+
+    def _length_of(self, portion: Portion) -> int:
+        return next(m.length for m in self.members if m.record.name == portion.task.name)
+
+    def _portion(self, split: str, language: str) -> Portion:
+        rows = self.splits.get(split) or self._default_rows(split)
+        wanted = parse_rows(rows, self.record.name)[0]
+        provider = self._provider(wanted)
+        if provider is None:
+            raise ConfigError(f"task '{self.record.name}' has no '{wanted}' rows, for '{split}'")
+        own = provider is self.record
+        folder = None
+        if self.data_dir is not None:
+            folder = Path(self.data_dir) / ((self.folder if own else None) or provider.name)
+        source = self.source if own and self.source else locate(provider, wanted, language, folder)
+        # Rows of the task trained on play the roles of its record, under this task's name and settings.
+        task = replace(provider, name=self.record.name, options=self.record.options)
+        return Portion(task, split, language, source, folder, rows, self.limit)
+
+    def _default_rows(self, split: str) -> str:
+        """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
+        return "validation" if split == "test" and self._provider(split) is None else split
+
+    def _provider(self, wanted: str) -> Task | None:
+        """Return the record whose rows serve as a split: this task's, or that of the task it is trained on."""
+        other = None if self.trains_on is None else self.trains_on.task
+        own = self.record if (self.source or self.record).declares(wanted) else None
+        return (other or own) if wanted == "train" else (own or (other if wanted == "validation" else None))
+
+    def _dev_languages(self, parent: TaskDataModule) -> list[str]:
+        return self.dev_languages if self is parent else []
+
+    def _known_languages(self, languages: list[str]) -> list[str]:
+        known = {*self.record.languages, *self.record.train_languages}
+        for language in languages:
+            if language not in known:
+                raise ConfigError(f"task '{self.record.name}' has no language '{language}'{nearest(language, known)}")
+        return languages
+
+    def _known_splits(self, splits: dict[str, str]) -> dict[str, str]:
+        for name, rows in splits.items():
+            if name not in SPLITS:
+                raise ConfigError(f"task '{self.record.name}': unknown split '{name}'{nearest(name, SPLITS)}")
+            parse_rows(rows, self.record.name)
+        return splits
+
+    def _adopt(self, member: TaskDataModule) -> None:
+        """Give a further data set the settings it did not set itself; check that the head fits it."""
+        for name in INHERITED:
+            if getattr(member, name) is None:
+                setattr(member, name, getattr(self, name))
+        mine, other = self.record, member.record
+        if mine.kind != other.kind or (mine.labels != other.labels):
+            raise ConfigError(
+                f"task '{other.name}' ({other.kind}, labels {list(other.labels)}) cannot be scored with the head of "
+                f"'{mine.name}' ({mine.kind}, labels {list(mine.labels)})"
+            )
+
+
+def batch_of(features: Sequence[Feature], pad_id: int, labels_per: Any, task: str, language: str) -> Batch:
+    """Pad features to a batch and say whose they are."""
+    return collate(features, pad_id, labels_per) | {"task": task, "language": language}
+
+
+def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a digest of a tokenizer: its vocabulary, rules and special tokens."""
+    import hashlib
+
+    text = tokenizer.backend_tokenizer.to_str() + repr(tokenizer.special_tokens_map)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

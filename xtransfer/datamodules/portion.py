@@ -1,0 +1,139 @@
+"""One portion of a run's data: a task's split in one language, from its source to checked examples."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.kinds import KINDS, Example
+from xtransfer.sources import choose
+from xtransfer.task import SPLITS, Source, Task
+
+SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
+MISSING_ANSWERS = 0.01
+"""Share of training answers that may be missing from their passages before the data are refused."""
+
+
+@dataclass
+class Portion:
+    """A task's split in one language.
+
+    Args:
+        task: The record.
+        split: ``train``, ``validation`` or ``test``: what the rows are used for.
+        language: Two-letter code.
+        source: Where the rows come from.
+        folder: The task's own folder, if the source reads files.
+        rows: Which rows, in Hugging Face's notation: ``train``, ``train[:3000]``, ``validation[10%:]``.
+        limit: Read at most so many rows.
+    """
+
+    task: Task
+    split: str
+    language: str
+    source: Source
+    folder: Path | None
+    rows: str
+    limit: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Check the notation of `rows`."""
+        self._cut = parse_rows(self.rows, self.task.name)
+
+    @property
+    def name(self) -> str:
+        """Name of the portion in logs, e.g. ``xnli/test/sw``."""
+        return f"{self.task.name}/{self.split}/{self.language}"
+
+    def origin(self) -> str:
+        """Name the rows so exactly that equal texts mean equal rows."""
+        limit = "" if self.limit is None else f" limit {self.limit}"
+        return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}"
+
+    def examples(self) -> list[Example]:
+        """Read and check every row; `counts` then says how many there were and what was left out.
+
+        Raises:
+            DataError: A row is broken, or there is none; the message names task, language, file and line.
+        """
+        split, start, stop = self._cut
+        kind, task = KINDS[self.task.kind], self.task
+        rows = list(self.source.rows(split, self.language, self.folder))
+        published = task.sizes.get(f"{split}/{self.language}", task.sizes.get(split))
+        self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
+        rows = rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit]
+        examples: list[Example] = []
+        for row in rows:
+            example = kind.example(row, task, self.language)
+            if example["label"] is None and self.split == "train":
+                if not task.drop_unlabelled:
+                    raise DataError(f"{task.where(row, self.language)}: a training row without a label")
+                self.counts["dropped_unlabelled"] += 1
+                continue
+            self.counts["unlabelled"] += example["label"] is None
+            examples.append(example | {"index": len(examples)})
+        if not examples:
+            raise DataError(f"{self.name}: no row in {self.origin()}")
+        self.counts["rows"] = len(examples)
+        return examples
+
+    def check_counts(self, counts: Counter[str]) -> None:
+        """Refuse training data of which too much could not be used.
+
+        Raises:
+            DataError: More than one answer in a hundred is not in its passage.
+        """
+        if counts["answer_missing"] > MISSING_ANSWERS * counts["rows"]:
+            raise DataError(
+                f"{self.name}: {counts['answer_missing']} of {counts['rows']} answers are not in their passages "
+                f"({self.origin()}); is this the right file?"
+            )
+
+
+def locate(record: Task, split: str, language: str, folder: Path | None) -> Source:
+    """Return where a task's split is read: data shipped with the package, files below `folder`, or else the hub.
+
+    Raises:
+        ConfigError: The task is not on the hub and no folder was given.
+        DataError: No file fits, or several do.
+    """
+    if folder is not None or any(source.embedded for source in record.files):
+        return choose(record.files, split, language, folder, record.name)
+    if record.hub is None:
+        raise ConfigError(f"task '{record.name}' is not on the hub: set data.data_dir to a folder with its files")
+    return record.hub
+
+
+def parse_rows(rows: str, task: str) -> tuple[str, str | None, str | None]:
+    """Split Hugging Face's notation into split, start and stop.
+
+    Raises:
+        ConfigError: The notation is wrong.
+    """
+    match = SLICE.match(rows)
+    if match is None or match["split"] not in SPLITS:
+        raise ConfigError(
+            f"task '{task}': '{rows}' names no rows; write for example 'train', 'train[:3000]' or 'validation[10%:]'"
+        )
+    return match["split"], match["start"], match["stop"]
+
+
+def _place(bound: str | None, length: int) -> int | None:
+    """Turn one side of a slice into a position; a percentage is rounded to the nearest row."""
+    if bound is None:
+        return None
+    return round(int(bound[:-1]) * length / 100) if bound.endswith("%") else int(bound)
+
+
+def describe(counts: Counter[str]) -> dict[str, Any]:
+    """Return the counts that are worth telling: rows always, the rest where it is not zero."""
+    told = {key: value for key, value in sorted(counts.items()) if value and key != "rows_published"}
+    published = counts["rows_published"]
+    if published and published != counts["rows_in_source"]:
+        told["rows_published"] = published
+    return told

@@ -1,0 +1,199 @@
+"""The pre-trained encoder, whatever its family, behind one small interface: token ids in, hidden states out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from xtransfer.errors import ConfigError
+from xtransfer.pretrained import (
+    check_tokenizer,
+    load_config,
+    load_model,
+    load_tokenizer,
+    position_limit,
+    resolve_encoder,
+)
+
+__all__ = ["Encoder", "check_tokenizer", "load_config", "load_tokenizer", "position_limit", "resolve_encoder"]
+
+DROPOUTS = (
+    "hidden_dropout_prob",  # BERT and its like
+    "attention_probs_dropout_prob",
+    "embedding_dropout",  # ModernBERT
+    "mlp_dropout",
+    "attention_dropout",
+    "dropout",  # DistilBERT
+)
+LAYERS = ("encoder.layer", "layers", "encoder.layers", "transformer.layer")
+
+
+class Encoder(nn.Module):
+    """A pre-trained encoder: token ids in, hidden states out.
+
+    Args:
+        name: Name on the hub, a folder, or ``offline-small``.
+        dropout: Probability of zeroing a hidden unit or an attention weight in training; default the encoder's own.
+        freeze_embeddings: Keep the word embeddings as they are.
+        freeze_layers: Keep all embeddings and this many layers, counted from the input, as they are; 0 freezes none.
+        gradient_checkpointing: Compute activations again in the backward pass: less memory, about a third more time.
+        pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
+
+    Attributes:
+        hidden_size: Width H of the hidden states.
+        depth: Number of layers.
+        vocab_size: Rows of the table of word embeddings.
+        max_length: Longest input in tokens.
+
+    Raises:
+        ConfigError: The encoder cannot be found or loaded, or a setting does not fit it.
+    """
+
+    def __init__(
+        self,
+        name: str = "xlm-roberta-base",
+        *,
+        dropout: float | None = None,
+        freeze_embeddings: bool = False,
+        freeze_layers: int = 0,
+        gradient_checkpointing: bool = False,
+        pretrained: bool = True,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.config = load_config(name)
+        if dropout is not None:
+            _set_dropout(self.config, dropout, name)
+        self.model = load_model(
+            name, self.config, pretrained
+        ).train()  # transformers loads for inference, without dropout
+        modules = dict(self.model.named_modules())
+        self._layers = next((path for path in LAYERS if isinstance(modules.get(path), nn.ModuleList)), "")
+        if not self._layers:
+            raise ConfigError(
+                f"encoder '{name}': no layers found in {type(self.model).__name__}; choose another family"
+            )
+        self.hidden_size: int = self.config.hidden_size
+        self.depth = len(self.model.get_submodule(self._layers))
+        self.vocab_size: int = self.model.get_input_embeddings().num_embeddings
+        self.max_length = position_limit(self.config)
+        self._freeze(freeze_embeddings, freeze_layers)
+        if gradient_checkpointing:
+            if not self.model.supports_gradient_checkpointing:
+                raise ConfigError(f"encoder '{name}' has no gradient checkpointing; set gradient_checkpointing: false")
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        layer: int | None = None,
+    ) -> Tensor:
+        """Encode token ids ``(..., T)`` as hidden states ``(..., T, H)``.
+
+        Args:
+            input_ids: Token ids ``(..., T)``.
+            attention_mask: 1 for tokens, 0 for padding, ``(..., T)``; a row of zeros gives finite, meaningless states.
+            token_type_ids: Which of two texts a token belongs to, ``(..., T)``; ignored by encoders with one type.
+            layer: After which layer, the embeddings being 0; default the last.
+
+        Raises:
+            ConfigError: There is no such layer, or the input is longer than `max_length`.
+        """
+        length = input_ids.shape[-1]
+        if layer is not None and not 0 <= layer <= self.depth:
+            raise ConfigError(f"encoder '{self.name}' has no layer {layer}: 0 is the embeddings, {self.depth} the last")
+        if length > self.max_length:
+            raise ConfigError(f"{length} tokens are too many for encoder '{self.name}': it takes {self.max_length}")
+        mask = attention_mask.reshape(-1, length).clone()
+        mask[:, 0] += mask.sum(-1) == 0  # a softmax over no token at all would not be finite
+        inputs = {"input_ids": input_ids.reshape(-1, length), "attention_mask": mask}
+        if token_type_ids is not None and getattr(self.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = token_type_ids.reshape(-1, length)
+        inner = layer is not None and layer != self.depth
+        output = self.model(**inputs, output_hidden_states=inner)
+        hidden: Tensor = output.hidden_states[layer] if inner else output.last_hidden_state
+        return hidden.reshape(*input_ids.shape, -1)
+
+    def parameter_groups(self, lr: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+        """Group the trainable parameters for an optimiser; biases and norms (1-D) are never decayed.
+
+        Args:
+            lr: Learning rate of what follows the last layer, i.e. of a head.
+            weight_decay: Weight decay of all other parameters.
+            layer_decay: Each layer learns at this times the rate of the next (Howard and Ruder, 2018); the embeddings,
+                lowest, at ``lr * layer_decay ** (depth + 1)``. 1 means one rate, and two groups.
+        """
+        if not 0 < layer_decay <= 1:
+            raise ConfigError(f"layer_decay is {layer_decay}; it must be above 0 and at most 1")
+        groups: dict[str, dict[str, Any]] = {}
+        places = ["encoder.embeddings", *(f"encoder.layer.{i}" for i in range(self.depth)), "encoder.top"]
+        for parameter_name, parameter in self.model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            place = self._place(parameter_name)
+            decays = parameter.ndim > 1
+            name = ("encoder" if layer_decay == 1 else places[place]) + ("" if decays else ".no_decay")
+            rate = lr * layer_decay ** (self.depth + 1 - place)
+            new = {"params": [], "lr": rate, "weight_decay": weight_decay if decays else 0.0, "name": name}
+            groups.setdefault(name, new)["params"].append(parameter)
+        return list(groups.values())
+
+    def save(self, folder: Path) -> None:
+        """Write ``config.json`` and ``model.safetensors``, which ``AutoModel`` and `load_weights` read."""
+        self.model.save_pretrained(folder, max_shard_size="1TB")  # one file
+
+    def load_weights(self, folder: Path) -> None:
+        """Load what `save` wrote, exactly.
+
+        Raises:
+            ConfigError: The file is missing or broken, or its tensors are not those of this encoder.
+        """
+        path = Path(folder) / "model.safetensors"
+        try:
+            found = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"the weights of encoder '{self.name}' cannot be read from {path}: {error}") from error
+        own = self.model.state_dict()
+        faults = [f"{key} is missing" for key in own.keys() - found.keys()]
+        faults += [f"{key} is not this encoder's" for key in found.keys() - own.keys()]
+        for key in own.keys() & found.keys():
+            if own[key].shape != found[key].shape:
+                faults.append(f"{key} is {tuple(found[key].shape)}, expected {tuple(own[key].shape)}")
+        if faults:
+            shown = "; ".join(sorted(faults)[:5])
+            raise ConfigError(f"{path} does not fit encoder '{self.name}': {len(faults)} tensors differ: {shown}")
+        self.model.load_state_dict(found)
+
+    def _place(self, parameter: str) -> int:
+        """Return how deep a parameter sits: 0 in the embeddings, i + 1 in layer i, depth + 1 after the last."""
+        if parameter.startswith(f"{self._layers}."):
+            return int(parameter.removeprefix(f"{self._layers}.").partition(".")[0]) + 1
+        # DeBERTa's relative positions and their norm feed every layer: embeddings, wherever they are kept.
+        relative = self.config.model_type == "deberta-v2" and parameter.startswith("encoder.LayerNorm.")
+        return 0 if relative or "embeddings" in parameter else self.depth + 1
+
+    def _freeze(self, embeddings: bool, layers: int) -> None:
+        if not 0 <= layers <= self.depth:
+            raise ConfigError(f"freeze_layers is {layers}, and encoder '{self.name}' has {self.depth} layers")
+        if embeddings:
+            self.model.get_input_embeddings().requires_grad_(False)
+        for name, parameter in self.model.named_parameters():
+            if layers and self._place(name) <= layers:
+                parameter.requires_grad_(False)
+
+
+def _set_dropout(config: PretrainedConfig, dropout: float, name: str) -> None:
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is {dropout}; it must be at least 0 and below 1")
+    fields = [field for field in DROPOUTS if field in config.to_dict()]
+    if not fields:
+        raise ConfigError(f"encoder '{name}' ({config.model_type}) has no dropout that could be set; leave it out")
+    for field in fields:
+        setattr(config, field, dropout)

@@ -1,0 +1,20 @@
+"""Heads: plain modules that turn hidden states into scores. They need torch alone and run without the rest."""
+
+from xtransfer.heads.base import Head, HeadOutput
+from xtransfer.heads.classification import ClassificationHead
+from xtransfer.heads.multiple_choice import MultipleChoiceHead
+from xtransfer.heads.retrieval import RetrievalHead, nearest_neighbours
+from xtransfer.heads.span import SpanHead, best_spans
+from xtransfer.heads.tagging import TaggingHead
+
+__all__ = [
+    "ClassificationHead",
+    "Head",
+    "HeadOutput",
+    "MultipleChoiceHead",
+    "RetrievalHead",
+    "SpanHead",
+    "TaggingHead",
+    "best_spans",
+    "nearest_neighbours",
+]

@@ -1,0 +1,132 @@
+"""What a kind is: how a family of tasks is read, encoded, decoded, scored and written, one file each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from xtransfer.errors import ConfigError, DataError, nearest
+from xtransfer.heads import Head
+from xtransfer.kinds.text import Feature, LabelLayout, Layout
+from xtransfer.metrics import Piece, RowMetric
+from xtransfer.task import Row, Task
+
+Example = dict[str, Any]
+"""A checked row: role -> value, with the label already a number; `index` is its position in the split."""
+
+
+class Kind(ABC):
+    """One of the five kinds of task. Stateless: everything a task adds comes in its record.
+
+    Attributes:
+        head: The default head.
+        roles: Roles a task of this kind must name in its `fields`.
+        options: The kind's settings and their defaults; a task's `options` are laid over them.
+        max_length: Default number of tokens of one input.
+        main: The main score.
+        suffix: File type of its predictions.
+        labels_per: What a label belongs to, for `collate`.
+    """
+
+    head: ClassVar[type[Head]]
+    roles: ClassVar[tuple[str, ...]]
+    options: ClassVar[Mapping[str, Any]] = {}
+    max_length: ClassVar[int] = 128
+    main: ClassVar[str] = "accuracy"
+    suffix: ClassVar[str] = "tsv"
+    labels_per: ClassVar[LabelLayout] = "example"
+
+    def check(self, task: Task) -> None:
+        """Check a record against what this kind needs.
+
+        Raises:
+            ConfigError: A role or label set is missing, or an option is unknown.
+        """
+        missing = [role for role in self.roles if role not in task.fields]
+        if missing:
+            raise ConfigError(
+                f"task '{task.name}': a {task.kind} task needs the fields {list(self.roles)}; missing: {missing}"
+            )
+        self.settings(task.options)
+
+    def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Lay a task's options over the kind's.
+
+        Raises:
+            ConfigError: An option this kind does not have.
+        """
+        for name in options:
+            if name not in self.options:
+                raise ConfigError(f"unknown option '{name}' for {type(self).__name__}{nearest(name, self.options)}")
+        return {**self.options, **options}
+
+    @abstractmethod
+    def example(self, row: Row, task: Task, language: str) -> Example:
+        """Read a row: pick the roles, check them, turn labels into numbers (None: no gold label).
+
+        Raises:
+            DataError: A column is missing or a value is not legal; names task, language, file and line.
+        """
+
+    @abstractmethod
+    def encode(
+        self,
+        examples: Sequence[Example],
+        task: Task,
+        layout: Layout,
+        max_length: int,
+        train: bool,
+        counts: Counter[str],
+    ) -> Iterator[Feature]:
+        """Tokenise examples into features; what is cut, split, repaired or empty is added to `counts`."""
+
+    @abstractmethod
+    def num_labels(self, spec: Mapping[str, Any]) -> int:
+        """Return the number of outputs the head needs for a task's plain record."""
+
+    @abstractmethod
+    def metric(self, spec: Mapping[str, Any]) -> RowMetric:
+        """Return a fresh metric for one task in one language."""
+
+    @abstractmethod
+    def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
+        """Read predictions out of a batch's logits, one piece a feature."""
+
+    @abstractmethod
+    def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+        """Write a language's predictions as the official evaluator reads them; pieces come in order, without repeats."""
+
+    def layer(self, depth: int) -> int | None:
+        """Return the encoder layer whose output this kind uses by default; None is the last."""
+        return None
+
+
+def label_id(task: Task, row: Row, language: str, value: object, labels: Sequence[str]) -> int | None:
+    """Return a label's number, or None where there is no gold label.
+
+    Raises:
+        DataError: The label is not among `labels`.
+    """
+    name = task.label_name(value)
+    if name is None:
+        return None
+    if name not in labels:
+        allowed = ", ".join(labels)
+        raise DataError(f"{task.where(row, language)}: label '{value}' is not one of: {allowed}")
+    return list(labels).index(name)
+
+
+def text_of(task: Task, row: Row, language: str, role: str) -> str:
+    """Return a text role of a row; an empty text is legal (and counted when it is encoded).
+
+    Raises:
+        DataError: The value is no text.
+    """
+    value = task.read(row, role)
+    if not isinstance(value, str):
+        raise DataError(f"{task.where(row, language)}: '{task.fields[role]}' should be a text, found {value!r:.80}")
+    return value

@@ -1,0 +1,88 @@
+"""Multiple choice: one score an option, any number of options."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from xtransfer.errors import DataError
+from xtransfer.heads import MultipleChoiceHead
+from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.text import Feature, Layout, fit_pair, ids_by_text
+from xtransfer.metrics import Accuracy, Piece
+from xtransfer.task import Row, Task
+
+
+class MultipleChoice(Kind):
+    """One of several options. Texts too long lose tokens at the start, which keeps the question at the prompt's end.
+
+    Options:
+        truncation_side: "left" as the paper's code base does, or "right" as the official scripts do.
+    """
+
+    head = MultipleChoiceHead
+    roles = ("text", "choices", "label")
+    options = {"truncation_side": "left"}
+    suffix = "jsonl"
+
+    def example(self, row: Row, task: Task, language: str) -> Example:
+        """Read prompt, options and the number of the right one."""
+        choices = task.read(row, "choices")
+        if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) for c in choices):
+            raise DataError(
+                f"{task.where(row, language)}: expected a list of two or more options, found {choices!r:.80}"
+            )
+        value = task.read(row, "label")
+        name = task.label_name(value)
+        if name is not None and name not in map(str, range(len(choices))):
+            legal = ", ".join(task.aliases) or f"0 to {len(choices) - 1}"
+            raise DataError(
+                f"{task.where(row, language)}: label '{value}' is not one of {legal}; there are {len(choices)} options"
+            )
+        label = None if name is None else int(name)
+        return {"text": text_of(task, row, language, "text"), "choices": choices, "label": label}
+
+    def encode(
+        self,
+        examples: Sequence[Example],
+        task: Task,
+        layout: Layout,
+        max_length: int,
+        train: bool,
+        counts: Counter[str],
+    ) -> Iterator[Feature]:
+        """One feature an example, with one row of tokens an option."""
+        side = self.settings(task.options)["truncation_side"]
+        room = max_length - layout.pair_specials
+        ids = ids_by_text(layout, [text for e in examples for text in (e["text"], *e["choices"])])
+        for example in examples:
+            prompt, rows = ids[example["text"]], []
+            for choice in example["choices"]:
+                a, b = fit_pair(prompt, ids[choice], room, side)
+                counts["truncated"] += len(a) + len(b) < len(prompt) + len(ids[choice])
+                counts["empty_text"] += not prompt or not ids[choice]
+                rows.append(layout.pair(a, b))
+            nested: Feature = {name: [row[name] for row in rows] for name in rows[0]}
+            meta = {"gold": example["label"]}
+            yield nested | {"labels": example["label"], "index": example["index"], "part": 0, "meta": meta}
+
+    def num_labels(self, spec: Mapping[str, Any]) -> int:
+        """One score an option, whatever their number."""
+        return 1
+
+    def metric(self, spec: Mapping[str, Any]) -> Accuracy:
+        """Accuracy."""
+        return Accuracy()
+
+    def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
+        """The option of the highest score."""
+        best = logits.argmax(-1).tolist()
+        return [Piece(i, part, value) for i, part, value in zip(batch["index"], batch["part"], best, strict=True)]
+
+    def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+        """One JSON object a line: ``{"label": 0}``."""
+        return "".join(json.dumps({"label": piece.value}) + "\n" for piece in pieces)

@@ -1,0 +1,130 @@
+"""Tagging: one label a word, read off its first sub-word; long sentences are split and written back whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.heads import TaggingHead
+from xtransfer.kinds.base import Example, Kind, label_id
+from xtransfer.kinds.text import Feature, Ids, Layout, ids_by_text
+from xtransfer.metrics import Piece, TagScores
+from xtransfer.task import Row, Task
+
+IGNORE = -100
+NO_GOLD = -1
+
+
+class Tagging(Kind):
+    """One label a word, as XTREME's tagging scripts do it.
+
+    Each word is tokenised alone and its first sub-word carries the label. A word without sub-words, or with more than
+    fit, becomes the unknown token (counted). Long sentences are split where the next word would not fit, predicted in
+    pieces and written back as one sentence: every word gets exactly one prediction.
+
+    Options:
+        specials: Room kept for special tokens; 3 as the official scripts count them for XLM-R.
+    """
+
+    head = TaggingHead
+    roles = ("tokens", "tags")
+    options = {"specials": 3}
+    main = "f1"
+    labels_per = "token"
+
+    def check(self, task: Task) -> None:
+        """Check that labels are named, besides what every kind checks."""
+        super().check(task)
+        if not task.labels:
+            raise ConfigError(f"task '{task.name}': a tagging task needs `labels`")
+
+    def example(self, row: Row, task: Task, language: str) -> Example:
+        """Read words and tags."""
+        tokens, tags = task.read(row, "tokens"), task.read(row, "tags")
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens) or not tokens:
+            raise DataError(f"{task.where(row, language)}: expected a list of words, found {tokens!r:.80}")
+        if tags is None:
+            return {"tokens": tokens, "label": None}
+        if len(tags) != len(tokens):
+            raise DataError(f"{task.where(row, language)}: {len(tokens)} words but {len(tags)} tags")
+        ids = [label_id(task, row, language, tag, task.labels) for tag in tags]
+        return {"tokens": tokens, "label": [NO_GOLD if i is None else i for i in ids]}
+
+    def encode(
+        self,
+        examples: Sequence[Example],
+        task: Task,
+        layout: Layout,
+        max_length: int,
+        train: bool,
+        counts: Counter[str],
+    ) -> Iterator[Feature]:
+        """One feature a piece of a sentence."""
+        room = max_length - max(self.settings(task.options)["specials"], layout.single_specials)
+        unknown = layout.tokenizer.unk_token_id
+        # A leading space makes every tokenizer see a word in mid-sentence as such; most ignore it.
+        ids = ids_by_text(layout, [text for e in examples for text in _texts(e["tokens"])])
+        for example in examples:
+            words: list[Ids] = []
+            for text in _texts(example["tokens"]):
+                fits = 0 < len(ids[text]) <= room
+                counts["words_unknown"] += not fits
+                words.append(ids[text] if fits else [unknown])
+            starts = _split(words, room)
+            counts["sentences_split"] += len(starts) > 1
+            for part, (start, stop) in enumerate(zip(starts, [*starts[1:], len(words)], strict=True)):
+                gold = None if example["label"] is None else example["label"][start:stop]
+                yield self._piece(words[start:stop], gold, layout) | {"index": example["index"], "part": part}
+
+    def _piece(self, words: Sequence[Ids], gold: list[int] | None, layout: Layout) -> Feature:
+        ids, first = [], []
+        for word in words:
+            first.append(layout.first_start() + len(ids))
+            ids.extend(word)
+        feature = layout.single(ids)
+        labels = None
+        if gold is not None:
+            labels = [IGNORE] * len(feature["input_ids"])
+            for position, tag in zip(first, gold, strict=True):
+                labels[position] = IGNORE if tag == NO_GOLD else tag
+        return feature | {"labels": labels, "meta": {"gold": gold, "first": first}}
+
+    def num_labels(self, spec: Mapping[str, Any]) -> int:
+        """One output a tag."""
+        return len(spec["labels"])
+
+    def metric(self, spec: Mapping[str, Any]) -> TagScores:
+        """Span F1 as seqeval computes it (both versions), and accuracy over words."""
+        return TagScores(spec["labels"])
+
+    def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
+        """The tag of the highest score at each word's first sub-word."""
+        best = logits.argmax(-1).tolist()
+        rows = zip(batch["index"], batch["part"], batch["meta"], best, strict=True)
+        return [Piece(i, part, [tags[position] for position in meta["first"]]) for i, part, meta, tags in rows]
+
+    def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
+        """One tag a line, a blank line between sentences."""
+        sentences: dict[int, list[str]] = {}
+        for piece in pieces:
+            sentences.setdefault(piece.index, []).extend(spec["labels"][tag] for tag in piece.value)
+        return "\n".join("".join(f"{tag}\n" for tag in tags) for tags in sentences.values())
+
+
+def _texts(tokens: Sequence[str]) -> list[str]:
+    return [token if position == 0 else " " + token for position, token in enumerate(tokens)]
+
+
+def _split(words: Sequence[Ids], room: int) -> list[int]:
+    """Return the first word of each piece: a new one starts where the next word would not fit."""
+    starts, used = [0], 0
+    for position, word in enumerate(words):
+        if used + len(word) > room:
+            starts.append(position)
+            used = 0
+        used += len(word)
+    return starts

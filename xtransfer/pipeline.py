@@ -1,0 +1,272 @@
+"""A run from start to end: parse and check every stage, then train, hand over, score; skip what is done."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xtransfer.config import Plan, Stage, expand, read
+from xtransfer.encoder import check_tokenizer, load_config, position_limit
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.predictions import PredictionWriter
+from xtransfer.provenance import result_rows, versions
+from xtransfer.results import Results
+from xtransfer.stage_cli import StageCLI, data_of, parse
+
+__all__ = ["evaluate", "expand", "run"]
+
+log = logging.getLogger(__name__)
+VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+
+
+@dataclass
+class Step:
+    """A stage that was parsed and checked, with what tells whether it is done.
+
+    Attributes:
+        stage: The stage.
+        folder: Its folder.
+        parsed: Its parsed configuration.
+        origins: Where its rows come from, by portion.
+        counts: What was found in them, by portion.
+        identity: Digest of all that determines its outcome: configuration, data, and the stage it starts from.
+    """
+
+    stage: Stage
+    folder: Path
+    parsed: StageCLI
+    origins: dict[str, str]
+    counts: dict[str, Mapping[str, int]]
+    identity: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage was finished with this very configuration and data."""
+        mark = self.folder / "DONE"
+        return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == self.identity
+
+
+def run(
+    config: str | Path | Mapping[str, Any] | Plan,
+    overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
+    out_dir: Path | None = None,
+    force: bool = False,
+) -> Results:
+    """Train and score every stage of a run; what the command ``fit`` and notebooks call.
+
+    Every stage is parsed and its data are checked before the first is trained. A stage that was finished with the
+    same configuration and data is not trained again.
+
+    Args:
+        config: A file, a mapping, or a plan.
+        overrides: Settings laid over it, as on the command line: ``["--trainer.max_epochs", "1"]`` or pairs.
+        out_dir: Folder for the run's folder; default that of the configuration.
+        force: Train finished stages again.
+
+    Returns:
+        The test scores of all stages.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        DataError: The data are.
+    """
+    plan = _plan(config, overrides, out_dir)
+    results = Results()
+    for step in prepare(plan):
+        if step.done and not force:
+            log.info("[%d/%d] %s: done before, nothing to do", step.stage.number, len(plan.stages), step.stage.name)
+            results.rows += Results.load(step.folder).rows
+            continue
+        results.rows += _train(plan, step).rows
+    return results
+
+
+def evaluate(
+    config: str | Path | Mapping[str, Any] | Plan,
+    command: str,
+    overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
+    out_dir: Path | None = None,
+) -> Results:
+    """Score or predict with the models of finished stages.
+
+    Args:
+        config: As for `run`.
+        command: ``validate`` (development rows), ``test`` or ``predict`` (files of predictions only).
+        overrides: As for `run`.
+        out_dir: As for `run`.
+
+    Raises:
+        ConfigError: A stage has not been trained.
+    """
+    plan = _plan(config, overrides, out_dir)
+    results = Results()
+    for step in prepare(plan, ("validation",) if command == "validate" else ("test",)):
+        if command == "validate" and not step.origins:
+            continue
+        writer = PredictionWriter(step.folder / "predictions")
+        cli = _build(plan, step, (writer,))
+        if cli.datamodule.trains:
+            if not (step.folder / "encoder").is_dir():
+                raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
+            cli.model.load_parts(step.folder, ("encoder", "heads"))
+        runner = getattr(cli.trainer, command)
+        runner(cli.model, datamodule=cli.datamodule, **({"verbose": False} if command != "predict" else {}))
+        if command != "predict":
+            results.rows += result_rows(plan, step.stage, cli, step.identity, _chain(plan, step.stage, cli)).rows
+        _tell_files(writer)
+        _release(cli)
+    return results
+
+
+def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test")) -> list[Step]:
+    """Parse every stage, and check its data, encoder and tokenizer, before anything is trained."""
+    steps: list[Step] = []
+    parsed = [parse(stage, _folder(plan, stage)) for stage in plan.stages]
+    for stage, cli in zip(plan.stages, parsed, strict=True):
+        try:
+            steps.append(_check(plan, stage, cli, splits, steps))
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"stage '{stage.name}': {str(error).removeprefix(f'stage {stage.name!r}: ')}") from error
+    return steps
+
+
+def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
+    data, name = data_of(cli), cli.config.model.encoder
+    encoder = load_config(name)
+    check_tokenizer(data.load_tokenizer(), encoder.vocab_size, name)
+    wanted = [split for split in splits if split != "train" or data.trains]
+    if not data.trains:
+        wanted = [split for split in wanted if split == "test"]
+    counts = data.check(position_limit(encoder), wanted)
+    origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
+    for portion, told in counts.items():
+        published = told["rows_published"]
+        if published and published != told["rows_in_source"]:
+            log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
+    start = next((step.identity for step in before if step.stage.name == stage.start), None)
+    everything = {
+        "config": _lasting(cli),
+        "start": start,
+        "parts": stage.parts,
+        "select": stage.select,
+        "origins": origins,
+        "version": versions()["xtransfer"],
+    }
+    text = json.dumps(everything, sort_keys=True, default=str)
+    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Step(stage, _folder(plan, stage), cli, origins, dict(counts), identity)
+
+
+def _train(plan: Plan, step: Step) -> Results:
+    stage, folder = step.stage, step.folder
+    (folder / "DONE").unlink(missing_ok=True)
+    writer = PredictionWriter(folder / "predictions")
+    cli = _build(plan, step, (writer,))
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    if stage.start is not None:
+        start = next(other for other in plan.stages if other.name == stage.start)
+        model.load_parts(_folder(plan, start), stage.parts)
+    started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
+    log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
+    selected = "not trained"
+    if data.trains:
+        trainer.fit(model, datamodule=data)
+        if not trainer.state.finished:
+            raise ConfigError(f"stage '{stage.name}' was interrupted")
+        selected = _select(cli)
+        log.info("%s: trained for %d steps; kept: %s", stage.name, trainer.global_step, selected)
+    if trainer.is_global_zero:
+        model.save_parts(folder)
+        data.load_tokenizer().save_pretrained(folder / "encoder")
+        (folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
+    steps = trainer.global_step
+    trainer.test(model, datamodule=data, verbose=False)
+    results = result_rows(plan, stage, cli, step.identity, _chain(plan, stage, cli), selected, steps)
+    if trainer.is_global_zero:
+        (folder / "results.jsonl").unlink(missing_ok=True)
+        results.append(folder / "results.jsonl")
+        results.append(plan.folder / "results.jsonl")
+        _tell_files(writer)
+        (folder / "DONE").write_text(json.dumps({"identity": step.identity}) + "\n", encoding="utf-8")
+    trainer.strategy.barrier()
+    _release(cli)
+    return results
+
+
+def _build(plan: Plan, step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
+    step.folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*LightningCLI.*args.*")
+        return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
+
+
+def _select(cli: StageCLI) -> str:
+    """Load the chosen model into the module and say which it is."""
+    best = cli.checkpoint.best_model_path if cli.checkpoint else ""
+    if not best or cli.checkpoint is None or cli.checkpoint.best_model_score is None:
+        return "last" if cli.stage.select == "last" else "last (no development score was computed)"
+    saved = torch.load(best, map_location="cpu", weights_only=True)
+    cli.model.load_state_dict(saved["state_dict"])
+    score = float(cli.checkpoint.best_model_score)
+    return f"best {cli.checkpoint.monitor} {score:.2f} at step {saved['global_step']}"
+
+
+def _chain(plan: Plan, stage: Stage, cli: StageCLI) -> tuple[str, ...]:
+    """Return the stages a stage's weights went through, itself included if it trains."""
+    own = (stage.name,) if cli.datamodule.trains else ()
+    chain: tuple[str, ...] = ()
+    start = stage.start
+    while start is not None:
+        chain = (start, *chain)
+        start = next(other.start for other in plan.stages if other.name == start)
+    return chain + own
+
+
+def _lasting(cli: StageCLI) -> dict[str, Any]:
+    """Return the parsed configuration without what cannot change an outcome."""
+    config: dict[str, Any] = json.loads(cli.parser.dump(cli.config, format="json"))
+    config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in VOLATILE}
+    init = config["data"].get("init_args", {})
+    config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
+    return config
+
+
+def _folder(plan: Plan, stage: Stage) -> Path:
+    return plan.folder / f"{stage.number}-{stage.name}"
+
+
+def _plan(
+    config: str | Path | Mapping[str, Any] | Plan,
+    overrides: Sequence[str] | Sequence[tuple[str, Any]],
+    out_dir: Path | None,
+) -> Plan:
+    from xtransfer.config import parse_overrides
+
+    pairs = parse_overrides([str(o) for o in overrides]) if overrides and isinstance(overrides[0], str) else overrides
+    if isinstance(config, Plan):
+        plan = config
+    elif isinstance(config, Mapping):
+        plan = expand(config, list(pairs))  # type: ignore[arg-type]
+    else:
+        plan = read([config], list(pairs))  # type: ignore[arg-type]
+    return Plan(plan.name, out_dir or plan.out_dir, plan.stages, plan.files)
+
+
+def _tell_files(writer: PredictionWriter) -> None:
+    if writer.files:
+        log.info("predictions: %d files in %s", len(writer.files), writer.folder)
+
+
+def _release(cli: StageCLI) -> None:
+    """Let go of a stage's model before the next is built."""
+    del cli.model, cli.datamodule, cli.trainer
+    gc.collect()

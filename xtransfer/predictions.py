@@ -1,0 +1,83 @@
+"""Files of predictions, one a task and language, as XTREME's evaluator reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from xtransfer.kinds import KINDS
+from xtransfer.metrics import Piece
+from xtransfer.module import TransferModule
+
+Collected = dict[tuple[int, int], tuple[Piece, dict[str, Any]]]
+
+
+class PredictionWriter(Callback):
+    """Collects what is predicted in testing and prediction and writes ``<folder>/<task>/test-<language>.<type>``.
+
+    Pieces of one example (windows of a passage, parts of a sentence) are joined, the order of the rows is restored,
+    and rows a distributed sampler repeats are written once.
+
+    Args:
+        folder: Where the files go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: list[Path] = []
+        self._collected: dict[tuple[str, str], Collected] = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Mapping[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's predictions."""
+        into = self._collected.setdefault((batch["task"], batch["language"]), {})
+        for piece, meta in zip(outputs["pieces"], batch["meta"], strict=True):
+            into[piece.index, piece.part] = (piece, {"id": meta.get("id")})
+
+    on_predict_batch_end = on_test_batch_end
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write all files."""
+        assert isinstance(pl_module, TransferModule)
+        collected = _gather(self._collected)
+        self._collected = {}
+        if not trainer.is_global_zero:
+            return
+        for (task, language), pieces in collected.items():
+            spec = pl_module.tasks[task]
+            kind = KINDS[spec["kind"]]
+            ordered = [pieces[key] for key in sorted(pieces)]
+            text = kind.export([piece for piece, _ in ordered], [meta for _, meta in ordered], spec)
+            path = self.folder / task / f"test-{language}.{kind.suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+            self.files.append(path)
+
+    on_predict_end = on_test_end
+
+
+def _gather(own: dict[tuple[str, str], Collected]) -> dict[tuple[str, str], Collected]:
+    """Join what all processes collected."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return own
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, own)
+    joined: dict[tuple[str, str], Collected] = {}
+    for part in parts:
+        for key, pieces in part.items():
+            joined.setdefault(key, {}).update(pieces)
+    return joined

@@ -1,0 +1,66 @@
+"""What the command line prints: scores, checks, the catalogue, whole configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+import xtransfer.datamodules as datamodules
+from xtransfer.config import Plan
+from xtransfer.datamodules.portion import describe
+from xtransfer.kinds import KINDS
+from xtransfer.pipeline import Step
+from xtransfer.results import Results, markdown, table
+from xtransfer.stage_cli import parse
+
+
+def scored(results: Results, plan: Plan) -> str:
+    """Return the tables of a run, how to read them, and where everything is."""
+    if not len(results):
+        return f"No scores: no test row has a gold label. Predictions are in {plan.folder}."
+    legend = (
+        "mean: over the languages of the row; gap: English less the mean of the others (smaller is better transfer).\n"
+        f"Every score with all that led to it: {plan.folder / 'results.jsonl'}\n"
+        f"Learning curves: tensorboard --logdir {plan.folder}"
+    )
+    return f"\n{table(results)}\n\n{legend}"
+
+
+def checked(steps: Sequence[Step]) -> str:
+    """Return what a run would read, by stage and portion."""
+    rows = []
+    for step in steps:
+        for portion, counts in step.counts.items():
+            told = describe(counts)  # type: ignore[arg-type]
+            count = told.pop("rows")
+            rest = ", ".join(f"{key} {value}" for key, value in told.items() if key != "rows_in_source")
+            rows.append([step.stage.name, portion, str(count), rest, "done" if step.done else "to do"])
+    return markdown(["stage", "rows of", "rows", "notes", "state"], rows, left=(0, 1, 3, 4))
+
+
+def printed(plan: Plan) -> str:
+    """Return a run's stages with all defaults filled in, as a configuration that runs."""
+    stages = {}
+    for stage in plan.stages:
+        cli = parse(stage, plan.folder / f"{stage.number}-{stage.name}")
+        block = yaml.safe_load(cli.parser.dump(cli.config))
+        init = None if stage.start is None else {"from": stage.start, "parts": list(stage.parts)}
+        stages[stage.name] = block | {"init": init, "select": stage.select}
+    whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
+    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+
+
+def catalogue() -> str:
+    """Return the table of all tasks."""
+    rows = []
+    for name in datamodules.__all__:
+        cls = getattr(datamodules, name)
+        task = getattr(cls, "task", None)
+        if task is None:
+            continue
+        trained = cls.trains_on.__name__ if cls.trains_on else ("itself" if task.declares("train") else "–")
+        scores = ", ".join(KINDS[task.kind].metric(task.spec()).variant)
+        where = getattr(task.hub, "path", "") if task.hub else "local files"
+        rows.append([name, task.kind, trained, str(len(task.languages)), scores, where])
+    return markdown(["task", "kind", "trained on", "languages", "scores", "hub"], rows, left=(0, 1, 2, 4, 5))

@@ -1,0 +1,183 @@
+"""Results: one JSON object a line with all that says how a score came about, and tables made from them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xtransfer.errors import DataError
+
+MEAN, GAP = "mean", "gap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One score, in percent, and where it comes from.
+
+    Args:
+        run: Name of the run.
+        stage: Name of the stage.
+        chain: The stages its weights went through, the pretrained encoder left out.
+        task: Name of the task.
+        head: Name of the head that was scored.
+        language: Two-letter code.
+        split: Split of the data set that was scored, with its slice.
+        metric: Name of the score.
+        value: The score, in percent.
+        n: Examples scored.
+        main: Whether it is the task's main score.
+        variant: Which definition of the score.
+        counts: What was read, cut, split, repaired, unlabelled.
+        origin: Data source and revision, or file digests.
+        encoder: Name of the encoder.
+        layer: Encoder layer the head read, the embeddings counting as 0.
+        pooling: How the head makes one vector of many; empty where it does not.
+        seed: The run's seed.
+        steps: Optimisation steps of the stage.
+        selected: Which of its models was kept: the best by which score, at which step, or the last.
+        config: Digest of the stage's configuration, data and history.
+        config_file: The stage's whole configuration.
+        versions: Versions of the packages.
+        time: When it was scored, ISO 8601, UTC.
+    """
+
+    run: str
+    stage: str
+    chain: Sequence[str]
+    task: str
+    head: str
+    language: str
+    split: str
+    metric: str
+    value: float
+    n: int
+    main: bool
+    variant: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+    encoder: str = ""
+    layer: int | None = None
+    pooling: str = ""
+    seed: int | None = None
+    steps: int = 0
+    selected: str = ""
+    config: str = ""
+    config_file: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
+
+
+class Results:
+    """Rows of one run or of many.
+
+    Args:
+        rows: The rows.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Go through the rows."""
+        return iter(self.rows)
+
+    @classmethod
+    def load(cls, *paths: Path) -> Results:
+        """Read ``results.jsonl`` files, or those in the folders given.
+
+        Raises:
+            DataError: There is none, or a line is broken; names file and line.
+        """
+        rows = []
+        for path in map(Path, paths):
+            file = path / "results.jsonl" if path.is_dir() else path
+            if not file.is_file():
+                raise DataError(f"no results in {path}: expected {file}")
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                try:
+                    rows.append(Row(**json.loads(line)))
+                except (json.JSONDecodeError, TypeError) as error:
+                    raise DataError(f"{file}:{number}: not a result: {error}") from error
+        return cls(rows)
+
+    def append(self, path: Path) -> None:
+        """Add the rows to a file, one JSON object a line, flushed to the disk."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            for row in self.rows:
+                stream.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def where(self, **wanted: Any) -> Results:
+        """Return the rows whose fields have these values, e.g. ``where(task="xnli", main=True)``."""
+        return Results(row for row in self.rows if all(getattr(row, k) == v for k, v in wanted.items()))
+
+    def languages(self) -> list[str]:
+        """Return the languages in order of their codes, English first."""
+        return sorted({row.language for row in self.rows}, key=lambda code: (code != "en", code))
+
+    def by_language(self) -> dict[str, float]:
+        """Return language -> value of these rows, with their mean and, where English is among them, the gap.
+
+        The gap is the English score less the mean over the other languages, as in XTREME's paper.
+        """
+        values = {code: self.where(language=code).rows[-1].value for code in self.languages()}
+        others = [value for code, value in values.items() if code != "en"]
+        told = dict(values)
+        if values:
+            told[MEAN] = sum(values.values()) / len(values)
+        if "en" in values and others:
+            told[GAP] = values["en"] - sum(others) / len(others)
+        return told
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Return a Markdown table with aligned columns, those of `left` to the left; a missing cell is written as a dash."""
+    cells = [list(header), *[[cell.replace("|", "\\|") or "–" for cell in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [f"{c:<{w}}" if i in left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join("-" * (w + 1) + ("-" if i in left else ":") for i, w in enumerate(widths))
+    return "\n".join([line(cells[0]), f"|{rule}|", *map(line, cells[1:])])
+
+
+def table(results: Results) -> str:
+    """Return a run's scores: one table a task and score, stages as rows, languages as columns, with mean and gap."""
+    keys = dict.fromkeys((row.task, row.metric) for row in results if row.main)
+    keys |= dict.fromkeys((row.task, row.metric) for row in results)
+    return "\n\n".join(_one_table(results.where(task=task, metric=metric)) for task, metric in keys)
+
+
+def _one_table(chosen: Results) -> str:
+    stages = list(dict.fromkeys(row.stage for row in chosen))
+    values = {stage: chosen.where(stage=stage).by_language() for stage in stages}
+    columns = [c for c in [*chosen.languages(), MEAN, GAP] if any(c in row for row in values.values())]
+    chains = {stage: chosen.where(stage=stage).rows[-1].chain for stage in stages}
+    rows = [
+        [_label(chains[stage]), *[f"{values[stage][c]:.1f}" if c in values[stage] else "" for c in columns]]
+        for stage in stages
+    ]
+    longer, alone = [s for s in stages if len(chains[s]) > 1], [s for s in stages if len(chains[s]) == 1]
+    if len(longer) == len(alone) == 1:
+        a, b = values[longer[0]], values[alone[0]]
+        rows.append(["difference", *[f"{a[c] - b[c]:+.1f}" if c in a and c in b else "" for c in columns]])
+    counted = {row.n for row in chosen}
+    n = f"{min(counted)}" if len(counted) == 1 else f"{min(counted)} to {max(counted)}"
+    title = f"{chosen.rows[0].task}: {chosen.rows[0].metric} in percent, {n} examples a language"
+    return f"{title}\n\n{markdown(['trained on', *columns], rows)}"
+
+
+def _label(chain: Sequence[str]) -> str:
+    return " → ".join(chain) or "nothing"

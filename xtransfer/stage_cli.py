@@ -1,0 +1,191 @@
+"""One stage as a LightningCLI: parsed on its own first, built when its turn comes."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+import xtransfer.datamodules as datamodules
+from xtransfer.config import Stage
+from xtransfer.datamodules import TaskDataModule
+from xtransfer.errors import ConfigError, nearest
+from xtransfer.module import TransferModule
+
+DEFAULT_SEED = 1
+TOP_KEYS = ("seed_everything", "model", "data", "trainer", "ckpt_path")
+
+
+class StageCLI(LightningCLI):
+    """Reads one stage's configuration; the tokenizer follows the encoder, the heads follow the data.
+
+    Args:
+        stage: The stage.
+        folder: Its folder: logs and checkpoints go there.
+        build: Build model, data and trainer; otherwise only parse.
+        callbacks: Callbacks added in code to those of the configuration.
+    """
+
+    model: TransferModule
+    datamodule: TaskDataModule
+
+    def __init__(self, stage: Stage, folder: Path, build: bool, callbacks: tuple[Callback, ...] = ()) -> None:
+        self.stage, self.folder, self.build = stage, folder, build
+        self.checkpoint: ModelCheckpoint | None = None
+        super().__init__(
+            TransferModule,
+            TaskDataModule,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=DEFAULT_SEED,
+            auto_configure_optimizers=False,
+            trainer_defaults=trainer_defaults(folder) | {"callbacks": list(callbacks)},
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            args=with_epochs(stage.config),
+            run=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link what would otherwise be written twice."""
+        parser.link_arguments("model.encoder", "data.init_args.tokenizer")
+        parser.link_arguments("data", "model.tasks", compute_fn=specs_of, apply_on="instantiate")
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer, unless the stage is only parsed."""
+        if self.build:
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer; it keeps the model that `select` names."""
+        if self.datamodule.trains and self.stage.select != "last":
+            monitor = self.model.monitor() if self.stage.select == "best" else self.stage.select
+            self.checkpoint = ModelCheckpoint(
+                self.folder / "checkpoints",
+                "best",
+                monitor=monitor,
+                mode="max",
+                save_weights_only=True,
+                enable_version_counter=False,
+            )
+            self.trainer_defaults["callbacks"].append(self.checkpoint)
+        return super().instantiate_trainer(**kwargs)
+
+    def dump(self) -> str:
+        """Return the whole configuration as YAML, defaults filled in."""
+        return str(self.parser.dump(self.config, skip_link_targets=False))
+
+
+def specs_of(data: TaskDataModule) -> list[dict[str, Any]]:
+    """Return the records the module is built for."""
+    return data.specs()
+
+
+def trainer_defaults(folder: Path) -> dict[str, Any]:
+    """Return the trainer's defaults: TensorBoard and CSV logs in the stage's folder, three epochs as elsewhere."""
+    logs = {"save_dir": str(folder), "name": ""}
+    return {
+        "default_root_dir": str(folder),
+        "logger": [
+            {
+                "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+                "init_args": logs | {"version": "tensorboard"},
+            },
+            {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": logs | {"version": "csv"}},
+        ],
+        "max_epochs": 3,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "enable_checkpointing": None,
+    }
+
+
+def with_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Let ``max_steps`` alone decide the length of training where it is given without ``max_epochs``."""
+    trainer = dict(config.get("trainer") or {})
+    if trainer.get("max_steps", -1) not in (-1, None) and "max_epochs" not in trainer:
+        trainer["max_epochs"] = -1
+    return {**config, **({"trainer": trainer} if trainer else {})}
+
+
+def parse(stage: Stage, folder: Path) -> StageCLI:
+    """Parse a stage without building anything.
+
+    Raises:
+        ConfigError: A key is misspelt, a class unknown or a value of the wrong type; one message naming the stage.
+    """
+    for message in complaints(stage.config):
+        raise ConfigError(f"stage '{stage.name}': {message}")
+    try:
+        return StageCLI(stage, folder, build=False)
+    except (argparse.ArgumentError, jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"stage '{stage.name}': {shorten(str(error))}") from error
+
+
+def data_of(cli: StageCLI) -> TaskDataModule:
+    """Build a parsed stage's DataModule alone, for checks before any model is built."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(TaskDataModule, "data")
+    try:
+        config = parser.parse_object({"data": cli.config.data.as_dict()})
+        data: TaskDataModule = parser.instantiate_classes(config).data
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"stage '{cli.stage.name}': {shorten(str(error))}") from error
+    except ConfigError as error:
+        raise ConfigError(f"stage '{cli.stage.name}': {error}") from error
+    return data
+
+
+def complaints(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the keys of a stage, each with the nearest right spelling."""
+    yield from _unknown("", config, TOP_KEYS)
+    for key, builder in (("trainer", Trainer.__init__), ("model", TransferModule.__init__)):
+        block = config.get(key) or {}
+        if not isinstance(block, Mapping):
+            yield f"{key}: expected settings, found {block!r:.60}"
+            continue
+        yield from _unknown(key, block, _parameters(builder))
+    data = config.get("data")
+    if not isinstance(data, Mapping) or not data.get("class_path"):
+        yield "data: name a task, e.g. data: {class_path: MNLI}; `xtransfer tasks` lists them"
+        return
+    name = str(data["class_path"])
+    short = name.removeprefix("xtransfer.datamodules.")
+    if "." not in short:
+        if short not in datamodules.__all__:
+            yield f"data.class_path: no task '{name}'{nearest(short, datamodules.__all__)}"
+            return
+        yield from _unknown("data", data.get("init_args") or {}, _parameters(getattr(datamodules, short).__init__))
+    yield from _unknown("data", data, ("class_path", "init_args", "dict_kwargs"))
+
+
+def shorten(message: str) -> str:
+    """Keep what a user can act on of a parser's message."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    kept = [line for line in lines if not re.match(r"^(Parser key|Problem with|usage:|error:)", line)] or lines
+    head = [line for line in lines if line.startswith("Parser key")][:1]
+    return " ".join(dict.fromkeys([*head, *kept[:4]]))
+
+
+def _parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs", "tasks")]
+
+
+def _unknown(prefix: str, block: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> Iterator[str]:
+    for key in block:
+        if str(key).rstrip("+") not in known:
+            where = f"{prefix}.{key}" if prefix else str(key)
+            yield f"unknown key '{where}'{nearest(str(key), known)}"
+
+
+def seed() -> int:
+    """Return the seed Lightning has set for this process."""
+    return int(os.environ.get("PL_GLOBAL_SEED", DEFAULT_SEED))

@@ -1,0 +1,165 @@
+"""The vocabulary of the library: what a task is and where its rows come from. Standard library only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from xtransfer.errors import ConfigError, DataError, nearest
+
+Row = dict[str, Any]
+"""One row as its source gives it: column -> value. The key `WHERE` holds where it was read."""
+
+WHERE = "_where"
+"""Reserved column: the place of a row for error messages, e.g. ``xnli/dev-de.tsv:17``."""
+
+KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval"]
+
+SPLITS = ("train", "validation", "test")
+
+
+class Source(ABC):
+    """Where the rows of a task come from: the hub, or files in their original format."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the rows are shipped with the package, so that no folder is needed."""
+        return False
+
+    @abstractmethod
+    def rows(self, split: str, language: str, folder: Path | None) -> Iterator[Row]:
+        """Yield the rows of one split in one language, in the order of the source.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+            language: The library's two-letter code.
+            folder: The task's own folder, ``<data_dir>/<task>``; sources that need none ignore it.
+
+        Raises:
+            DataError: A row or file is broken, or missing; the message names it.
+        """
+
+    @abstractmethod
+    def declares(self, split: str) -> bool:
+        """Say whether the data set has such a split at all."""
+
+    @abstractmethod
+    def has(self, split: str, language: str, folder: Path | None) -> bool:
+        """Say whether this source holds that split in that language, without reading it."""
+
+    @abstractmethod
+    def origin(self, split: str, language: str, folder: Path | None) -> str:
+        """Name what `rows` reads so exactly that two equal texts mean equal data (id and revision, or file digests)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task: a frozen record of what its rows mean. How they are encoded, decoded and scored follows from `kind`.
+
+    Args:
+        name: Short name, also that of its folder below ``data_dir`` and of its files of predictions.
+        kind: Which of the five kinds of task it is.
+        fields: Role -> column, e.g. ``{"text": "premise", "pair": "hypothesis", "label": "label"}``. A value may
+            reach inside (``choices.text``), be a template (``{premise} What was the {question}?``; over a list
+            column it gives a list) or a list of these.
+        hub: Where it lies on the hub, or None.
+        files: Its original file formats; the one whose files are found below ``data_dir/<name>`` is read.
+        labels: Names of the classes or tags; their order is the order of the head's outputs.
+        aliases: Spelling in the source -> label, e.g. ``{"contradictory": "contradiction"}``.
+        unlabelled: Spellings that mean 'no gold label'.
+        drop_unlabelled: Leave such rows out of training (counted), as the data set's authors ask.
+        languages: Languages it is evaluated in.
+        train_languages: Languages of its training and development rows.
+        head: Name of the head that answers it; default its own name. Tasks of one head must have equal labels.
+        metric: The main score, by which models are chosen; default the kind's.
+        options: Settings of the kind, e.g. ``{"stride": 128}``; unknown names are refused.
+        sizes: Published number of rows, by ``split`` or ``split/language``; another number is reported.
+    """
+
+    name: str
+    kind: KindName
+    fields: Mapping[str, str | list[str]]
+    hub: Source | None = None
+    files: tuple[Source, ...] = ()
+    labels: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: tuple[str, ...] = ("", "-", "-1")
+    drop_unlabelled: bool = False
+    languages: tuple[str, ...] = ("en",)
+    train_languages: tuple[str, ...] = ("en",)
+    head: str | None = None
+    metric: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data.
+
+        Raises:
+            ConfigError: The kind is unknown or the name cannot be a folder's.
+        """
+        if self.kind not in get_args(KindName):
+            raise ConfigError(f"task '{self.name}': unknown kind '{self.kind}'{nearest(self.kind, get_args(KindName))}")
+        if not self.name or not all(c.isalnum() or c in "_-" for c in self.name):
+            raise ConfigError(f"task name '{self.name}': only letters, digits, '_' and '-' are allowed")
+        if len(set(self.labels)) != len(self.labels):
+            raise ConfigError(f"task '{self.name}': a label is named twice in {list(self.labels)}")
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the module and its checkpoint need to know, as plain data."""
+        keep = ("name", "kind", "labels", "languages", "train_languages", "metric", "options")
+        plain = {key: value for key, value in asdict(self).items() if key in keep}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+        return plain | {"head": self.head or self.name}
+
+    def declares(self, split: str) -> bool:
+        """Say whether the data set has such a split."""
+        return any(source.declares(split) for source in (self.hub, *self.files) if source is not None)
+
+    def read(self, row: Row, role: str) -> Any:
+        """Return the value that plays `role` in a row, or None if the task has no such role.
+
+        Raises:
+            DataError: The row lacks the column.
+        """
+        wanted = self.fields.get(role)
+        if isinstance(wanted, list):
+            return [self._column(row, part) for part in wanted]
+        return None if wanted is None else self._column(row, wanted)
+
+    def label_name(self, value: Any) -> str | None:
+        """Return the label in the library's spelling, or None where there is no gold label."""
+        text = "" if value is None else str(value).strip()
+        return None if text in self.unlabelled else self.aliases.get(text, text)
+
+    def where(self, row: Row, language: str) -> str:
+        """Return task, language and place of a row, the start of every message about it."""
+        return f"{self.name} ({language}) {row.get(WHERE, 'row')}"
+
+    def _column(self, row: Row, wanted: str) -> Any:
+        if "{" in wanted:
+            return self._template(row, wanted)
+        value: Any = row
+        for key in wanted.split("."):
+            if not isinstance(value, Mapping) or key not in value:
+                found = ", ".join(str(name) for name in value if name != WHERE) if isinstance(value, Mapping) else value
+                raise DataError(f"{self.name} {row.get(WHERE, 'row')}: no column '{wanted}'; found: {found}")
+            value = value[key]
+        return value
+
+    def _template(self, row: Row, template: str) -> str | list[str]:
+        """Fill a template; columns that hold lists make it a list, item by item."""
+        names = [part.split("}")[0] for part in template.split("{")[1:]]
+        values = {name: self._column(row, name) for name in names}
+        lengths = {len(value) for value in values.values() if isinstance(value, list)}
+
+        def fill(position: int) -> str:
+            text = template
+            for name, value in values.items():
+                text = text.replace("{" + name + "}", str(value[position] if isinstance(value, list) else value))
+            return text
+
+        return [fill(i) for i in range(min(lengths))] if lengths else fill(0)
