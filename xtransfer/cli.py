@@ -223,7 +223,7 @@ def _quiet() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("lightning"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for text in NOISE:
         warnings.filterwarnings("ignore", message=text)
 

@@ -69,7 +69,9 @@ class _UniqueKeys(yaml.SafeLoader):
         """Build a mapping, refusing a key that is there already."""
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key_node.tag.endswith(":merge"):
+                continue  # `<<` lays the keys of another mapping under these
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise ConfigError(
                     f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}: '{key}' is written twice"

@@ -45,6 +45,7 @@ class Encoder(nn.Module):
         pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
 
     Attributes:
+        config: Its configuration, as transformers has it.
         hidden_size: Width H of the hidden states.
         depth: Number of layers.
         vocab_size: Rows of the table of word embeddings.
@@ -66,27 +67,30 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
-        self.config = load_config(name)
+        config = load_config(name)
         if dropout is not None:
-            _set_dropout(self.config, dropout, name)
-        self.model = load_model(
-            name, self.config, pretrained
-        ).train()  # transformers loads for inference, without dropout
-        modules = dict(self.model.named_modules())
-        self._layers = next((path for path in LAYERS if isinstance(modules.get(path), nn.ModuleList)), "")
-        if not self._layers:
-            raise ConfigError(
-                f"encoder '{name}': no layers found in {type(self.model).__name__}; choose another family"
-            )
+            _set_dropout(config, dropout, name)
+        self.model = load_model(name, config, pretrained)
+        self.model.train()  # transformers loads for inference, without dropout
+        self.config: PretrainedConfig = self.model.config
+        stacks = {path: m for path, m in self.model.named_modules() if path in LAYERS and isinstance(m, nn.ModuleList)}
+        if not stacks:
+            raise ConfigError(f"encoder '{name}': no layers found in {type(self.model).__name__}; choose another")
+        self._layers, stack = next(iter(stacks.items()))
+        words: Any = self.model.get_input_embeddings()
         self.hidden_size: int = self.config.hidden_size
-        self.depth = len(self.model.get_submodule(self._layers))
-        self.vocab_size: int = self.model.get_input_embeddings().num_embeddings
+        self.depth = len(stack)
+        self.vocab_size: int = words.num_embeddings
         self.max_length = position_limit(self.config)
         self._freeze(freeze_embeddings, freeze_layers)
         if gradient_checkpointing:
             if not self.model.supports_gradient_checkpointing:
                 raise ConfigError(f"encoder '{name}' has no gradient checkpointing; set gradient_checkpointing: false")
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            # Its second name is what transformers before 5.23 knows; both take the settings first.
+            enable = getattr(self.model, "activation_checkpointing_enable", self.model.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
+            # Switched on with it, this would send gradients through frozen layers.
+            self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
 
     def forward(
         self,

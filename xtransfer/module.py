@@ -102,13 +102,19 @@ class TransferModule(LightningModule):
         hidden = self.encoder(
             batch["input_ids"], batch["attention_mask"], batch.get("token_type_ids"), self.layer_of(spec)
         )
-        output: HeadOutput = self.heads[spec["head"]](hidden, batch["attention_mask"], batch.get("labels"))
+        output: HeadOutput = self.head(spec["head"])(hidden, batch["attention_mask"], batch.get("labels"))
         return output
 
     def layer_of(self, spec: Mapping[str, Any]) -> int:
         """Return the encoder layer a task's head reads, the embeddings counting as 0."""
         chosen = self.layer if self.layer is not None else KINDS[spec["kind"]].layer(self.encoder.depth)
         return self.encoder.depth if chosen is None else chosen
+
+    def head(self, name: str) -> Head:
+        """Return a head."""
+        head = self.heads[name]
+        assert isinstance(head, Head)
+        return head
 
     def add_head(self, name: str, head: Head) -> None:
         """Put a head in, in place of the one of that name if there is one."""
@@ -128,7 +134,7 @@ class TransferModule(LightningModule):
     # ------------------------------------------------------------------ the steps
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss = self(batch).loss
+        loss: Tensor | None = self(batch).loss
         if loss is None:
             raise ConfigError(f"task '{batch['task']}': a training batch without labels")
         self.log(f"train/{batch['task']}/loss", loss, prog_bar=True, batch_size=len(batch["index"]))
@@ -172,8 +178,8 @@ class TransferModule(LightningModule):
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         heads = [p for p in self.heads.parameters() if p.requires_grad]
-        for decay, chosen in ((self.weight_decay, lambda p: p.ndim > 1), (0.0, lambda p: p.ndim <= 1)):
-            group = [p for p in heads if chosen(p)]
+        for decay, matrices in ((self.weight_decay, True), (0.0, False)):
+            group = [p for p in heads if (p.ndim > 1) == matrices]
             groups += [{"params": group, "lr": self.head_lr, "weight_decay": decay, "name": "heads"}] if group else []
         optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon)
         total = max(1, int(self.trainer.estimated_stepping_batches))
@@ -188,8 +194,8 @@ class TransferModule(LightningModule):
     def save_parts(self, folder: Path) -> None:
         """Write encoder and heads as safetensors and JSON: ``encoder/`` and ``heads/<name>/``."""
         self.encoder.save(folder / "encoder")
-        for name, head in self.heads.items():
-            head.save_pretrained(folder / "heads" / name)
+        for name in self.heads:
+            self.head(name).save_pretrained(folder / "heads" / name)
 
     def load_parts(self, folder: Path, parts: Sequence[str] = ("encoder",)) -> None:
         """Take over parts that `save_parts` wrote.
@@ -217,9 +223,11 @@ class TransferModule(LightningModule):
         if not folder.is_dir():
             there = sorted(path.name for path in folder.parent.glob("*")) or "none"
             raise ConfigError(f"init: no head '{name}' in {folder.parent}; heads there: {there}")
-        old, new = Head.from_pretrained(folder), self.heads[name]
+        old, new = Head.from_pretrained(folder), self.head(name)
         if old.labels != new.labels:
             raise ConfigError(f"init: head '{name}' was trained on labels {list(old.labels)}, not {list(new.labels)}")
+        if (type(old), old.config()) != (type(new), new.config()):
+            raise ConfigError(f"init: head '{name}' is {_head(old)}, not {_head(new)}; give it in model.heads")
         new.load_state_dict(old.state_dict())
 
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
@@ -255,3 +263,7 @@ class TransferModule(LightningModule):
                     by_score.setdefault(f"{prefix}/{score}/mean", []).append(value)
         for name, values in by_score.items():
             self.log(name, sum(values) / len(values), add_dataloader_idx=False)
+
+
+def _head(head: Head) -> str:
+    return f"{type(head).__name__}({', '.join(f'{key}={value}' for key, value in head.config().items())})"

@@ -140,10 +140,8 @@ def parse(data: bytes) -> Packed:
     def take(layout: str) -> tuple[Any, ...]:
         return struct.unpack("<" + layout, file.read(struct.calcsize("<" + layout)))
 
-    take("4sI")  # magic and version
-    size = dict(zip(HEADER, take("6i"), strict=True))
-    take("ifi")  # token types, epsilon and block size
-
+    # Before the sizes stand magic and version, after them the number of token types, epsilon and the block size.
+    size = dict(zip(HEADER, take("4sI6iifi")[2:8], strict=True))
     count, _bos, _eos, _pad, _unk, blob_bytes = take("5iQ")
     offsets, scores = take(f"{count + 1}I"), take(f"{count}f")
     blob = file.read(blob_bytes)

@@ -143,9 +143,7 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     data, name = data_of(cli), cli.config.model.encoder
     encoder = load_config(name)
     check_tokenizer(data.load_tokenizer(), encoder.vocab_size, name)
-    wanted = [split for split in splits if split != "train" or data.trains]
-    if not data.trains:
-        wanted = [split for split in wanted if split == "test"]
+    wanted = [split for split in splits if data.trains or split == "test"]
     counts = data.check(position_limit(encoder), wanted)
     origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
     for portion, told in counts.items():
@@ -184,13 +182,16 @@ def _train(plan: Plan, step: Step) -> Results:
             raise ConfigError(f"stage '{stage.name}' was interrupted")
         selected = _select(cli)
         log.info("%s: trained for %d steps; kept: %s", stage.name, trainer.global_step, selected)
+    steps, chain, results = trainer.global_step, _chain(plan, stage, cli), Results()
     if trainer.is_global_zero:
         model.save_parts(folder)
         data.load_tokenizer().save_pretrained(folder / "encoder")
         (folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
-    steps = trainer.global_step
-    trainer.test(model, datamodule=data, verbose=False)
-    results = result_rows(plan, stage, cli, step.identity, _chain(plan, stage, cli), selected, steps)
+    for split in ("validation", "test"):
+        if data.portions(split):
+            score = trainer.validate if split == "validation" else trainer.test
+            score(model, datamodule=data, verbose=False)
+            results.rows += result_rows(plan, stage, cli, step.identity, chain, selected, steps).rows
     if trainer.is_global_zero:
         (folder / "results.jsonl").unlink(missing_ok=True)
         results.append(folder / "results.jsonl")

@@ -71,14 +71,15 @@ def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapp
     wanted = {"val": "validation"}.get(split, split)
     portion = next(p for p in data.portions(wanted) if (p.task.name, p.language) == (task, language))
     counts = data.sets[task, wanted, language].counts
-    head: Any = model.heads[spec["head"]]
+    head = model.head(spec["head"])
     return [
         Row(
             **common,
             task=task,
             head=spec["head"],
             language=language,
-            split=f"{split} = {portion.rows}",
+            split=wanted,
+            rows=portion.rows,
             metric=score,
             value=value,
             n=int(scores["n"]),

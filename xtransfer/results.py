@@ -25,7 +25,8 @@ class Row:
         task: Name of the task.
         head: Name of the head that was scored.
         language: Two-letter code.
-        split: Split of the data set that was scored, with its slice.
+        split: What the rows served as: ``validation`` or ``test``.
+        rows: Which rows of the data set they were, e.g. ``train[3000:]``.
         metric: Name of the score.
         value: The score, in percent.
         n: Examples scored.
@@ -56,6 +57,7 @@ class Row:
     value: float
     n: int
     main: bool
+    rows: str = ""
     variant: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
@@ -141,7 +143,7 @@ class Results:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """Return a Markdown table with aligned columns, those of `left` to the left; a missing cell is written as a dash."""
+    """Return a Markdown table with aligned columns, those of `left` to the left; a missing cell is a dash."""
     cells = [list(header), *[[cell.replace("|", "\\|") or "–" for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
 
@@ -154,13 +156,20 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequenc
 
 
 def table(results: Results) -> str:
-    """Return a run's scores: one table a task and score, stages as rows, languages as columns, with mean and gap."""
-    keys = dict.fromkeys((row.task, row.metric) for row in results if row.main)
-    keys |= dict.fromkeys((row.task, row.metric) for row in results)
-    return "\n\n".join(_one_table(results.where(task=task, metric=metric)) for task, metric in keys)
+    """Return a run's scores: one table a task and score, stages as rows, languages as columns, with mean and gap.
+
+    Test scores come last, each task's main score first; of the development scores only the main one is told.
+    """
+    parts = []
+    for split in ("validation", "test"):
+        keys = dict.fromkeys((row.task, row.metric) for row in results.where(split=split, main=True))
+        keys |= dict.fromkeys((row.task, row.metric) for row in results.where(split=split) if split == "test")
+        parts += [_one_table(results.where(split=split, task=task, metric=metric)) for task, metric in keys]
+    return "\n\n".join(parts)
 
 
 def _one_table(chosen: Results) -> str:
+    """Return one task's table; two stages that differ in what came before are compared in a last row."""
     stages = list(dict.fromkeys(row.stage for row in chosen))
     values = {stage: chosen.where(stage=stage).by_language() for stage in stages}
     columns = [c for c in [*chosen.languages(), MEAN, GAP] if any(c in row for row in values.values())]
@@ -175,7 +184,9 @@ def _one_table(chosen: Results) -> str:
         rows.append(["difference", *[f"{a[c] - b[c]:+.1f}" if c in a and c in b else "" for c in columns]])
     counted = {row.n for row in chosen}
     n = f"{min(counted)}" if len(counted) == 1 else f"{min(counted)} to {max(counted)}"
-    title = f"{chosen.rows[0].task}: {chosen.rows[0].metric} in percent, {n} examples a language"
+    first = chosen.rows[0]
+    split = f"{first.split} rows" if first.rows == first.split else f"{first.split} rows ({first.rows})"
+    title = f"{first.task}: {first.metric} in percent, {split}, {n} examples a language"
     return f"{title}\n\n{markdown(['trained on', *columns], rows)}"
 
 

@@ -66,7 +66,8 @@ class StageCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer; it keeps the model that `select` names."""
-        if self.datamodule.trains and self.stage.select != "last":
+        chosen_by_score = self.stage.select != "last" and bool(self.datamodule.portions("validation"))
+        if self.datamodule.trains and chosen_by_score:
             monitor = self.model.monitor() if self.stage.select == "best" else self.stage.select
             self.checkpoint = ModelCheckpoint(
                 self.folder / "checkpoints",

@@ -122,6 +122,7 @@ class HeadTester:
         assert torch.equal(torch.rand(1), expected_draw), "loading moved the random state"
         assert type(loaded) is type(self.head.from_pretrained(tmp_path / "a" / "head")) is self.head
         assert loaded.config() == head.config()
+        assert loaded.dropout.p == 0.25
         assert loaded.labels == head.labels
         assert not loaded.training
         found, expected = (each(hidden.to(precision), mask, labels) for each in (loaded, head))

@@ -63,7 +63,7 @@ def test_unlabelled_rows_do_not_dilute_the_loss() -> None:
 
 
 def test_layers_follow_roberta() -> None:
-    """The same weights give the same logits as the pre-trained models' own head."""
+    """The same weights and the same seed give the logits of the pre-trained models' own head, dropout included."""
     modeling = pytest.importorskip("transformers.models.xlm_roberta.modeling_xlm_roberta")
     from transformers import XLMRobertaConfig
 
@@ -72,6 +72,10 @@ def test_layers_follow_roberta() -> None:
     ours.load_state_dict(theirs.state_dict())
     hidden, mask = torch.randn(2, 4, 8), torch.ones(2, 4, dtype=torch.long)
     torch.testing.assert_close(ours(hidden, mask).logits, theirs(hidden))
+    torch.manual_seed(3)
+    expected = theirs.train()(hidden)
+    torch.manual_seed(3)
+    torch.testing.assert_close(ours.train()(hidden, mask).logits, expected)
 
 
 def test_wrong_settings_are_named() -> None:

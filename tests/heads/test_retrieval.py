@@ -43,6 +43,14 @@ def test_loss_by_hand() -> None:
     torch.testing.assert_close(swapped, expected)
 
 
+def test_cosines_stay_exact_under_autocast() -> None:
+    hidden, mask, labels = TestRetrievalHead().inputs()
+    head = RetrievalHead(8, scale=100.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = head(hidden, mask, labels).loss
+    torch.testing.assert_close(found, head(hidden, mask, labels).loss)
+
+
 def test_scale_is_fixed_unless_learned() -> None:
     assert not list(RetrievalHead(8).parameters())
     (scale,) = RetrievalHead(8, scale=100.0, learn_scale=True).parameters()

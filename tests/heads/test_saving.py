@@ -89,6 +89,7 @@ def test_a_derived_head_is_taken_for_its_base(tmp_path: Path) -> None:
 
     LongSpanHead(8).save_pretrained(tmp_path)
     assert type(SpanHead.from_pretrained(tmp_path)) is LongSpanHead
+    assert type(Head.from_pretrained(tmp_path)) is LongSpanHead
 
 
 def test_two_heads_of_one_name_are_told_apart_by_the_caller(tmp_path: Path) -> None:
@@ -125,6 +126,9 @@ def test_missing_file(saved: Path, name: str) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file/head\.json: no such file"):
+        Head.from_pretrained(tmp_path / "file")
     with pytest.raises(ConfigError, match=r"nowhere/head\.json: no such file"):
         Head.from_pretrained(tmp_path / "nowhere")
 
@@ -188,9 +192,10 @@ def test_an_argument_that_would_be_lost_is_refused_on_saving(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"CarelessHead\.config\(\) does not fit the constructor: .*'dropout'"):
         CarelessHead(8, 3).save_pretrained(tmp_path / "head")
     wide = WideHead(8, 3)
-    wide.factor = torch.tensor(2)
-    with pytest.raises(ConfigError, match=r"WideHead: config.* must be plain JSON"):
-        wide.save_pretrained(tmp_path / "head")
+    for value in (torch.tensor(2), float("nan")):
+        wide.factor = value
+        with pytest.raises(ConfigError, match=r"WideHead: config.* must be plain JSON"):
+            wide.save_pretrained(tmp_path / "head")
     assert not (tmp_path / "head").exists(), "nothing may be written before everything is checked"
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from xtransfer.errors import DataError
 from xtransfer.metrics import Accuracy, Piece, RowMetric, SpanScores, TagScores, accuracy
@@ -59,6 +60,15 @@ def test_reset_forgets_everything() -> None:
     metric.reset()
     metric.update([Piece(0, 0, 1)], [1])
     assert metric.compute()["accuracy"] == 100
+
+
+@pytest.mark.parametrize("where", [torch.bfloat16, torch.device("meta")])
+def test_moving_or_casting_the_module_keeps_the_rows(where: torch.dtype | torch.device) -> None:
+    metric = Accuracy()
+    metric.update([Piece(1000, 0, 1), Piece(1001, 0, 0)], [1, 1])
+    torch.nn.ModuleList([metric]).to(where)
+    metric.update([Piece(1002, 0, 1)], [1])
+    assert metric.compute() == {"accuracy": pytest.approx(200 / 3), "n": 3, "unlabelled": 0}
 
 
 def test_more_golds_than_pieces_is_an_error() -> None:

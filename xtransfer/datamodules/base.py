@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,17 +12,16 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerFast
 
-from xtransfer.datamodules.cache import FeatureSet, cache_folder, cached
+from xtransfer.datamodules.cache import FeatureSet, cache_folder
+from xtransfer.datamodules.features import batch_of, features_of
 from xtransfer.datamodules.portion import Portion, locate, parse_rows
 from xtransfer.encoder import load_tokenizer
-from xtransfer.errors import ConfigError, nearest
-from xtransfer.kinds import KINDS, Feature, Layout, collate
+from xtransfer.errors import ConfigError, DataError, nearest
+from xtransfer.kinds import KINDS, Feature
 from xtransfer.task import SPLITS, Source, Task
 
-CHUNK = 500
-Batch = dict[str, Any]
 INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers")
 
 
@@ -37,7 +36,7 @@ class TaskDataModule(LightningDataModule):
         max_length: Tokens of one input; default the kind's.
         languages: Languages to test in; default all of the task.
         dev_languages: Languages of the development scores; default the training language.
-        splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]", test: validation}``.
+        splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]"}``.
         limit: Read at most so many rows of each split and language.
         folder: Sub-folder of `data_dir` to read in place of the task's name.
         source: Another place to read the rows from, with the columns of the task's record.
@@ -87,7 +86,7 @@ class TaskDataModule(LightningDataModule):
         for member in self.evaluate:
             self._adopt(member)
         self.sets: dict[tuple[str, str, str], FeatureSet] = {}
-        self._loaded: PreTrainedTokenizerBase | None = None
+        self._loaded: PreTrainedTokenizerFast | None = None
 
     # ------------------------------------------------------------------ what there is
     @property
@@ -98,7 +97,7 @@ class TaskDataModule(LightningDataModule):
     @property
     def trains(self) -> bool:
         """Whether there is anything to train on (retrieval by nearest neighbour needs no training)."""
-        return self._provider(parse_rows(self.splits.get("train", "train"), self.record.name)[0]) is not None
+        return self._has("train", self.record.train_languages[0])
 
     def specs(self) -> list[dict[str, Any]]:
         """Return plain records for the module: one a task, with its head and languages."""
@@ -138,6 +137,8 @@ class TaskDataModule(LightningDataModule):
                     f"task '{member.record.name}': max_length {length} is more than the {position_limit} tokens the "
                     f"encoder takes; set data.max_length"
                 )
+            if "test" in splits:
+                member._check_languages()
         report = {}
         for portion in [portion for split in splits for portion in self.portions(split)]:
             portion.examples()
@@ -170,9 +171,9 @@ class TaskDataModule(LightningDataModule):
         language = "+".join(self.record.train_languages)
         return self._loader(data, self.record, language, self.batch_size, sampler)
 
-    def val_dataloader(self) -> dict[str, DataLoader[Feature]]:
-        """One loader a development language."""
-        return self._evaluation("validation")
+    def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
+        """One loader a development language; none where there are no development rows."""
+        return self._evaluation("validation") or []
 
     def test_dataloader(self) -> dict[str, DataLoader[Feature]]:
         """One loader a task and language, named ``xnli/sw``."""
@@ -188,7 +189,7 @@ class TaskDataModule(LightningDataModule):
         """Tokens of one input."""
         return self.max_length or KINDS[self.record.kind].max_length
 
-    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+    def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer, loaded once."""
         if self._loaded is None:
             self._loaded = load_tokenizer(self.tokenizer or "xlm-roberta-base")
@@ -222,35 +223,13 @@ class TaskDataModule(LightningDataModule):
         )
 
     def _features(self, portion: Portion) -> FeatureSet:
-        kind, length = KINDS[portion.task.kind], self._length_of(portion)
-        tokenizer = self.load_tokenizer()
-
-        def build(counts: Counter[str]) -> Iterator[Feature]:
-            layout = Layout(tokenizer)
-            examples = portion.examples()
-            counts.update(portion.counts)
-            train = portion.split == "train"
-            for start in range(0, len(examples), CHUNK):
-                yield from kind.encode(examples[start : start + CHUNK], portion.task, layout, length, train, counts)
-            portion.check_counts(counts)
-
-        identity = {
-            "data": portion.origin(),
-            "task": repr(portion.task),
-            "language": portion.language,
-            "tokenizer": fingerprint(tokenizer),
-            "max_length": length,
-            "train": portion.split == "train",
-        }
-        return cached(identity, build, cache_folder(self.cache_dir))
-
-    def _length_of(self, portion: Portion) -> int:
-        return next(m.length for m in self.members if m.record.name == portion.task.name)
+        length = next(m.length for m in self.members if m.record.name == portion.task.name)
+        return features_of(portion, self.load_tokenizer(), length, cache_folder(self.cache_dir))
 
     def _portion(self, split: str, language: str) -> Portion:
-        rows = self.splits.get(split) or self._default_rows(split)
+        rows = self.splits.get(split) or self._default_rows(split, language)
         wanted = parse_rows(rows, self.record.name)[0]
-        provider = self._provider(wanted)
+        provider = self._provider(wanted, language)
         if provider is None:
             raise ConfigError(f"task '{self.record.name}' has no '{wanted}' rows, for '{split}'")
         own = provider is self.record
@@ -262,18 +241,44 @@ class TaskDataModule(LightningDataModule):
         task = replace(provider, name=self.record.name, options=self.record.options)
         return Portion(task, split, language, source, folder, rows, self.limit)
 
-    def _default_rows(self, split: str) -> str:
+    def _default_rows(self, split: str, language: str) -> str:
         """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
-        return "validation" if split == "test" and self._provider(split) is None else split
+        return "validation" if split == "test" and self._provider(split, language) is None else split
 
-    def _provider(self, wanted: str) -> Task | None:
-        """Return the record whose rows serve as a split: this task's, or that of the task it is trained on."""
-        other = None if self.trains_on is None else self.trains_on.task
+    def _provider(self, wanted: str, language: str) -> Task | None:
+        """Return the record whose rows serve as a split: this task's, or that of the task it is trained on.
+
+        Training rows are those of the other task, development rows too where this one has none in that language.
+        """
         own = self.record if (self.source or self.record).declares(wanted) else None
-        return (other or own) if wanted == "train" else (own or (other if wanted == "validation" else None))
+        if self.trains_on is None or wanted == "test":
+            return own
+        speaks = own is not None and language in self.record.languages
+        return own if wanted == "validation" and speaks else self.trains_on.task
+
+    def _has(self, split: str, language: str) -> bool:
+        rows = self.splits.get(split, split)
+        return self._provider(parse_rows(rows, self.record.name)[0], language) is not None
 
     def _dev_languages(self, parent: TaskDataModule) -> list[str]:
-        return self.dev_languages if self is parent else []
+        if self is not parent or not self.trains:
+            return []
+        return [language for language in self.dev_languages if self._has("validation", language)]
+
+    def _check_languages(self) -> None:
+        """Name all languages whose files are missing at once, with those that are there."""
+        missing: dict[str, DataError] = {}
+        for language in self.languages:
+            try:
+                self._portion("test", language)
+            except DataError as error:
+                missing[language] = error
+        there = [language for language in self.languages if language not in missing]
+        if missing and there:
+            raise DataError(
+                f"task '{self.record.name}': no files for {', '.join(missing)} ({next(iter(missing.values()))}); "
+                f"to test in the others only, set its languages: [{', '.join(there)}]"
+            )
 
     def _known_languages(self, languages: list[str]) -> list[str]:
         known = {*self.record.languages, *self.record.train_languages}
@@ -300,16 +305,3 @@ class TaskDataModule(LightningDataModule):
                 f"task '{other.name}' ({other.kind}, labels {list(other.labels)}) cannot be scored with the head of "
                 f"'{mine.name}' ({mine.kind}, labels {list(mine.labels)})"
             )
-
-
-def batch_of(features: Sequence[Feature], pad_id: int, labels_per: Any, task: str, language: str) -> Batch:
-    """Pad features to a batch and say whose they are."""
-    return collate(features, pad_id, labels_per) | {"task": task, "language": language}
-
-
-def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a digest of a tokenizer: its vocabulary, rules and special tokens."""
-    import hashlib
-
-    text = tokenizer.backend_tokenizer.to_str() + repr(tokenizer.special_tokens_map)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -108,7 +108,7 @@ def code_version() -> str:
     """Return a digest of the code that turns rows into features."""
     package = Path(__file__).parent.parent
     files = sorted([*(package / "kinds").glob("*.py"), *(package / "sources").glob("*.py"), package / "task.py"])
-    files.append(package / "datamodules" / "portion.py")
+    files += [package / "datamodules" / name for name in ("portion.py", "features.py")]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

@@ -86,8 +86,10 @@ class Tatoeba(TaskDataModule):
             "test/jv": 205,
             "test/ka": 746,
             "test/kk": 575,
+            "test/ml": 687,
             "test/sw": 390,
             "test/ta": 307,
             "test/te": 234,
+            "test/th": 548,
         },
     )

@@ -6,7 +6,7 @@ from xtransfer.kinds.multiple_choice import MultipleChoice
 from xtransfer.kinds.retrieval import Retrieval
 from xtransfer.kinds.span import Span
 from xtransfer.kinds.tagging import Tagging
-from xtransfer.kinds.text import Feature, Layout, collate
+from xtransfer.kinds.text import Feature, LabelLayout, Layout, collate
 
 KINDS: dict[str, Kind] = {
     "classification": Classification(),
@@ -16,4 +16,4 @@ KINDS: dict[str, Kind] = {
     "retrieval": Retrieval(),
 }
 
-__all__ = ["KINDS", "Example", "Feature", "Kind", "Layout", "collate"]
+__all__ = ["KINDS", "Example", "Feature", "Kind", "LabelLayout", "Layout", "collate"]

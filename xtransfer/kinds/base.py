@@ -98,7 +98,7 @@ class Kind(ABC):
 
     @abstractmethod
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
-        """Write a language's predictions as the official evaluator reads them; pieces come in order, without repeats."""
+        """Write a language's predictions as the official evaluator reads them; pieces come in order, once each."""
 
     def layer(self, depth: int) -> int | None:
         """Return the encoder layer whose output this kind uses by default; None is the last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -26,7 +26,7 @@ class MultipleChoice(Kind):
 
     head = MultipleChoiceHead
     roles = ("text", "choices", "label")
-    options = {"truncation_side": "left"}
+    options: ClassVar[dict[str, Any]] = {"truncation_side": "left"}
     suffix = "jsonl"
 
     def example(self, row: Row, task: Task, language: str) -> Example:

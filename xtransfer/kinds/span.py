@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class Span(Kind):
 
     head = SpanHead
     roles = ("id", "question", "context", "answers")
-    options = {
+    options: ClassVar[dict[str, Any]] = {
         "question_length": 64,
         "stride": 128,
         "n_best": 20,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -32,7 +32,7 @@ class Tagging(Kind):
 
     head = TaggingHead
     roles = ("tokens", "tags")
-    options = {"specials": 3}
+    options: ClassVar[dict[str, Any]] = {"specials": 3}
     main = "f1"
     labels_per = "token"
 
@@ -81,7 +81,8 @@ class Tagging(Kind):
                 yield self._piece(words[start:stop], gold, layout) | {"index": example["index"], "part": part}
 
     def _piece(self, words: Sequence[Ids], gold: list[int] | None, layout: Layout) -> Feature:
-        ids, first = [], []
+        ids: Ids = []
+        first: list[int] = []
         for word in words:
             first.append(layout.first_start() + len(ids))
             ids.extend(word)

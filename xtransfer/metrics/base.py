@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
+from torch.nn import Module
 from torchmetrics import Metric
 
 from xtransfer.errors import DataError
@@ -39,6 +40,7 @@ class RowMetric(Metric):
     Rows begin with the example's index and the part. Across processes they are concatenated, then rows of equal key
     are counted once, the first in order of rank: a distributed sampler repeats examples to make ranks even. Scores
     are therefore the same for every number of processes. Every process must call `compute`, even one without rows.
+    Rows stay in main memory, in double precision, wherever the module goes.
 
     Attributes:
         main: The score by which models are chosen.
@@ -100,6 +102,10 @@ class RowMetric(Metric):
     def _scores(self, rows: Tensor) -> dict[str, float]:
         """Score distinct rows with gold labels, sorted by key, in percent."""
 
+    def _apply(self, fn: Callable[..., Any], exclude_state: Sequence[str] = ()) -> Module:
+        """Leave the rows where and what they are when the module is moved or cast: half precision merges indices."""
+        return super()._apply(fn, [*exclude_state, "rows"])
+
     def _examples(self, rows: Tensor) -> int:
         return len(torch.unique(rows[:, 0]))
 
@@ -107,7 +113,7 @@ class RowMetric(Metric):
         """Return the distinct rows with a gold label, sorted by key, and the number of those without."""
         state: Any = self.rows  # torchmetrics joins the list to one tensor when it gathers
         tables = [state] if isinstance(state, Tensor) else state
-        rows = distinct(torch.cat([table.cpu() for table in tables]), self.keys) if tables else torch.empty(0, 2)
+        rows = distinct(torch.cat(tables), self.keys) if tables else torch.empty(0, 2)
         if self.gold is None or not len(rows):
             return rows, 0
         labelled = rows[rows[:, self.gold] >= 0]
@@ -137,7 +143,7 @@ def gather_rows(rows: Tensor, group: ProcessGroup | None = None) -> list[Tensor]
         group: The process group; None is all processes.
     """
     tables: list[Any] = [None] * torch.distributed.get_world_size(group)
-    torch.distributed.all_gather_object(tables, rows.cpu(), group=group)
+    torch.distributed.all_gather_object(tables, rows.cpu(), group=group)  # an empty stand-in may be on a GPU
     return [table for table in tables if table.numel()] or [torch.empty(0, rows.shape[-1] if rows.ndim > 1 else 2)]
 
 

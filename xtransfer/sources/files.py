@@ -180,12 +180,13 @@ class FileSource(Source):
         found = self.candidates(split, language, folder)
         if not found:
             raise DataError(_nothing([self], split, language, folder, folder.name if folder else "files"))
-        plain = {file.path.name.removesuffix(".gz") for file in found}
-        if len(found) > (len(plain) if self.many else 1):
-            names = ", ".join(file.name for file in found)
+        keys = [file.path.name.removesuffix(".gz") if self.many else "" for file in found]
+        double = [file.name for file, key in zip(found, keys, strict=True) if keys.count(key) > 1]
+        if double:
+            wanted = f"'{self.wanted(split, language)}'" + (", each name once" if self.many else ", one file")
             raise DataError(
-                f"split '{split}' in '{language}': expected one file '{self.wanted(split, language)}', found {names}; "
-                f"point `folder` at the folder of one of them"
+                f"split '{split}' in '{language}': expected {wanted}, found {', '.join(double)}; point `folder` at the "
+                f"folder of one of them"
             )
         return found
 

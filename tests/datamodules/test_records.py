@@ -1,0 +1,245 @@
+"""Every task of the index: its record is complete, and its original files are read as they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xtransfer import datamodules
+from xtransfer.datamodules import TaskDataModule
+from xtransfer.kinds import KINDS
+from xtransfer.sources import ConllU, Hub, choose
+
+FIXTURES = Path(__file__).parents[1] / "data"
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+INDEX = [getattr(datamodules, name) for name in datamodules.__all__]
+TASKS = [cls for cls in INDEX if "task" in vars(cls)]
+CODES = """
+    af ar az bg bn de el en es et eu fa fi fr gu he hi ht hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ro ru sw
+    ta te th tl tr uk ur vi wo yo zh
+"""
+
+
+def examples(cls: type[TaskDataModule], split: str, language: str, folder: Path) -> list[dict[str, Any]]:
+    """Find, read and check rows as a run does."""
+    task = cls.task
+    source = choose(task.files, split, language, folder, task.name)
+    return [KINDS[task.kind].example(row, task, language) for row in source.rows(split, language, folder)]
+
+
+def test_the_index_names_every_task_once() -> None:
+    names = [cls.task.name for cls in TASKS]
+    assert len(set(names)) == len(names) >= 13
+    assert all(issubclass(cls, TaskDataModule) for cls in INDEX)
+
+
+@pytest.mark.parametrize("cls", TASKS, ids=lambda cls: cls.__name__)
+def test_record_is_complete(cls: type[TaskDataModule]) -> None:
+    task = cls.task
+    KINDS[task.kind].check(task)
+    assert {*task.languages, *task.train_languages} <= set(CODES.split())
+    assert len(set(task.languages)) == len(task.languages)
+    assert set(task.aliases.values()) <= set(task.labels) or task.kind == "multiple_choice"
+    assert all(task.declares(key.split("/")[0]) for key in task.sizes)
+    assert {key.split("/")[1] for key in task.sizes if "/" in key} <= set(task.languages)
+    assert isinstance(task.hub, Hub) or all(source.embedded for source in task.files)
+    for part in ("Languages:", "Licence:", "Metric:"):
+        assert part in (cls.__doc__ or "")
+
+
+@pytest.mark.parametrize("cls", TASKS, ids=lambda cls: cls.__name__)
+def test_docstring_lists_the_languages_of_the_record(cls: type[TaskDataModule]) -> None:
+    listed = (cls.__doc__ or "").split("Languages:")[1].split("Licence:")[0]
+    words = listed.replace(".", " ").replace(",", " ").replace(";", " ").split("(")[0].split()
+    assert {word for word in words if word in CODES.split()} == set(cls.task.languages)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in TASKS if cls.trains_on], ids=lambda cls: cls.__name__)
+def test_a_head_trained_elsewhere_fits(cls: type[TaskDataModule]) -> None:
+    assert cls.trains_on is not None
+    task, trained = cls.task, cls.trains_on.task
+    assert task.head == trained.name
+    assert (task.kind, task.labels) == (trained.kind, trained.labels)
+    assert trained.declares("train")
+    assert trained.declares("validation")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("XNLI", 15), ("XQuAD", 12), ("TyDiQA", 9), ("UDPOS", 38), ("PANX", 48), ("XCOPA", 11), ("Tatoeba", 41)],
+)
+def test_number_of_languages_is_that_of_xtreme_r(name: str, number: int) -> None:
+    assert len(getattr(datamodules, name).task.languages) == number
+
+
+def test_official_order_of_labels() -> None:
+    assert datamodules.MNLI.task.labels == ("entailment", "neutral", "contradiction")
+    assert datamodules.PANX.task.labels == ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
+    assert list(datamodules.UDPOS.task.labels) == sorted(datamodules.UDPOS.task.labels)
+    assert len(datamodules.UDPOS.task.labels) == 17
+
+
+def test_hub_names_of_languages() -> None:
+    for name, language, config in [
+        ("UDPOS", "zh", "udpos.Chinese"),
+        ("PANX", "de", "PAN-X.de"),
+        ("Tatoeba", "fa", "tatoeba.pes"),
+        ("XQuAD", "ro", "xquad.ro"),
+    ]:
+        hub = getattr(datamodules, name).task.hub
+        assert hub.config.replace("{language}", hub.codes.get(language, language)) == config
+    assert not datamodules.UDPOS.task.hub.has("test", "wo", None)
+    assert datamodules.PANX.task.hub.elsewhere["uk"].path == "unimelb-nlp/wikiann"
+
+
+# ------------------------------------------------------------------ three rows a format, written for these tests
+LABELS = [0, 1, 2]
+THREE_ROWS = [
+    ("MNLI", "train", "en", "mnli", LABELS),
+    ("MNLI", "validation", "en", "mnli", LABELS),
+    ("MNLI", "train", "en", "formats/mnli-glue", LABELS),
+    ("MNLI", "validation", "en", "formats/mnli-glue", LABELS),
+    ("MNLI", "train", "en", "formats/mnli-xnli-mt", LABELS),
+    ("XNLI", "validation", "ar", "xnli", LABELS),
+    ("XNLI", "test", "de", "xnli", LABELS),
+    ("XNLI", "validation", "de", "formats/xnli-xtreme", LABELS),
+    ("XNLI", "test", "en", "formats/xnli-xtreme", [None] * 3),
+    ("SQuAD", "train", "en", "squad_v1", ["in the old house", "The dog", "to the river"]),
+    ("SQuAD", "validation", "en", "squad_v1", ["in the old house", "The dog", "to the river"]),
+    ("SQuAD2", "train", "en", "squad_v2", ["in the old house", "The dog", ""]),
+    ("SQuAD2", "validation", "en", "squad_v2", ["in the old house", "The dog", ""]),
+    ("XQuAD", "test", "de", "xquad", ["im alten Haus", "Der Hund", "zum Fluss"]),
+    ("XQuAD", "test", "zh", "xquad", ["老房子里", "狗", "河边"]),
+    ("TyDiQA", "train", "en", "tydiqa", ["in the old house", "The dog", "to the river"]),
+    ("TyDiQA", "validation", "en", "tydiqa", ["in the old house", "The dog", "to the river"]),
+    ("TyDiQA", "test", "ru", "tydiqa", ["в старом доме", "Собака", "к реке"]),
+    ("TyDiQA", "test", "ru", "formats/tydiqa-archive", ["в старом доме", "Собака", "к реке"]),
+    ("TyDiQA", "train", "en", "formats/tydiqa-xtreme", ["in the old house", "The dog", "to the river"]),
+    ("TyDiQA", "test", "ru", "formats/tydiqa-xtreme", [None] * 3),
+    ("UDPOS", "train", "en", "udpos", ["DET NOUN VERB PUNCT", "AUX VERB PUNCT", "NOUN VERB PUNCT"]),
+    ("UDPOS", "validation", "en", "udpos", ["DET NOUN VERB PUNCT", "AUX VERB PUNCT", "NOUN VERB PUNCT"]),
+    ("UDPOS", "test", "de", "udpos", ["DET NOUN VERB PUNCT", "PRON VERB ADP NOUN PUNCT", "NOUN VERB PUNCT"]),
+    ("UDPOS", "train", "en", "formats/udpos-xtreme", ["DET NOUN VERB", "NOUN VERB", "VERB PUNCT"]),
+    ("UDPOS", "test", "en", "formats/udpos-xtreme", [None] * 3),
+    ("PANX", "train", "en", "panx", ["B-PER I-PER O", "B-LOC O", "B-ORG I-ORG I-ORG"]),
+    ("PANX", "test", "de", "panx", ["B-PER I-PER O", "B-LOC O", "B-ORG I-ORG"]),
+    ("PANX", "validation", "en", "formats/panx-xtreme", ["B-PER I-PER O", "B-LOC O", "B-ORG I-ORG I-ORG"]),
+    ("PANX", "test", "de", "formats/panx-xtreme", [None] * 3),
+    ("CommonsenseQA", "train", "en", "commonsenseqa", [0, 2, 4]),
+    ("CommonsenseQA", "validation", "en", "commonsenseqa", [0, 2, 4]),
+    ("CommonsenseQA", "test", "en", "commonsenseqa", [None] * 3),
+    ("XCOPA", "validation", "it", "xcopa", [0, 1, 0]),
+    ("XCOPA", "test", "zh", "xcopa", [0, 1, 0]),
+    ("Tatoeba", "test", "de", "tatoeba", ["Der Hund läuft.", "Alle essen.", "Die Katze schläft."]),
+    ("Tatoeba", "test", "zh", "tatoeba", ["狗在跑。", "大家都吃。", "猫在睡觉。"]),
+]
+
+
+def readable(example: dict[str, Any], labels: tuple[str, ...]) -> object:
+    """Return the gold of an example in words."""
+    label = example.get("candidate", example["label"])
+    if "tokens" in example and label is not None:
+        return " ".join(labels[tag] for tag in label)
+    if "context" in example and label is not None:
+        return label[0][0] if label else ""
+    return label
+
+
+@pytest.mark.parametrize(("name", "split", "language", "folder", "gold"), THREE_ROWS)
+def test_three_rows_of_every_format(name: str, split: str, language: str, folder: str, gold: list[object]) -> None:
+    cls = getattr(datamodules, name)
+    read = examples(cls, split, language, FIXTURES / folder)
+    assert [readable(example, cls.task.labels) for example in read] == gold
+
+
+def test_three_rows_cover_every_format() -> None:
+    used = set()
+    for name, split, language, folder, _ in THREE_ROWS:
+        task = getattr(datamodules, name).task
+        used.add(id(choose(task.files, split, language, FIXTURES / folder, name)))
+    assert used == {id(source) for cls in TASKS for source in cls.task.files if not source.embedded}
+
+
+def test_prompts_and_options_of_multiple_choice() -> None:
+    first = examples(datamodules.CommonsenseQA, "train", "en", FIXTURES / "commonsenseqa")[0]
+    assert (first["text"], first["choices"]) == ("Where does a cat sleep?", ["house", "river", "moon", "soup", "hat"])
+    second = examples(datamodules.XCOPA, "test", "it", FIXTURES / "xcopa")[1]
+    assert (second["text"], second["choices"]) == ("Il cane corre. What was the effect?", ["Dorme.", "È stanco."])
+
+
+def test_retrieval_asks_in_english_and_answers_with_line_numbers() -> None:
+    read = examples(datamodules.Tatoeba, "test", "zh", FIXTURES / "tatoeba")
+    assert [(e["text"], e["candidate_id"]) for e in read] == [
+        ("A dog runs.", 1),
+        ("Everybody eats.", 2),
+        ("The cat sleeps.", 0),
+    ]
+
+
+def test_demo_ships_every_language_it_names() -> None:
+    demo = [cls for cls in TASKS if all(source.embedded for source in cls.task.files)]
+    if not all(source.root(None).is_dir() for cls in demo for source in cls.task.files):
+        pytest.skip("the demo's texts are not there")
+    for cls in demo:
+        for split, languages in (("train", ["en"]), ("validation", ["en"]), ("test", cls.task.languages)):
+            for language in languages:
+                read = examples(cls, split, language, Path("nowhere"))
+                assert len(read) > 2
+                assert all(example["label"] is not None for example in read)
+
+
+# ------------------------------------------------------------------ real rows, where they lie beside the checkout
+COUNTS = [
+    *[("XNLI", "validation", x, "xnli/xtreme", 2490) for x in ("ar", "de", "sw", "zh")],
+    ("XNLI", "test", "de", "xnli/xtreme", 5010),
+    ("XNLI", "validation", "ar", "xnli/XNLI-1.0", 49),
+    ("XNLI", "test", "ur", "xnli/native_hf/XNLI-1.0", 1),
+    ("MNLI", "train", "en", "mnli/multinli_1.0", 5),
+    ("MNLI", "train", "en", "mnli/xnli_mt", 49),
+    ("MNLI", "validation", "en", "mnli/glue", 2),
+    ("SQuAD", "train", "en", "squad_v1", 12723),
+    ("SQuAD2", "validation", "en", "squad_v2", 6078),
+    *[("XQuAD", "test", x, "xquad", 1190) for x in ("ar", "en", "ro", "zh")],
+    ("TyDiQA", "train", "en", "tydiqa", 3696),
+    ("TyDiQA", "test", "bn", "tydiqa", 113),
+    ("TyDiQA", "test", "te", "tydiqa", 669),
+    ("UDPOS", "validation", "en", "udpos", 2001),
+    ("UDPOS", "test", "fr", "udpos", 416),
+    ("UDPOS", "test", "ar", "udpos", 1000),
+    ("PANX", "validation", "de", "panx/xtreme", 10000),
+    ("PANX", "test", "sw", "panx/xtreme", 1000),
+    ("PANX", "test", "ja", "panx/wikiann_native", 1),
+    ("CommonsenseQA", "train", "en", "commonsenseqa", 4000),
+    ("CommonsenseQA", "validation", "en", "commonsenseqa", 1221),
+    *[("XCOPA", "test", x, "xcopa", 500) for x in ("et", "ht", "qu", "th")],
+    ("XCOPA", "validation", "zh", "xcopa", 100),
+    *[("Tatoeba", "test", x, "tatoeba", n) for x, n in (("ar", 1000), ("sw", 390), ("ta", 307), ("th", 548))],
+]
+
+
+@pytest.mark.parametrize(("name", "split", "language", "folder", "count"), COUNTS)
+def test_real_rows(name: str, split: str, language: str, folder: str, count: int) -> None:
+    if not (REAL / folder).is_dir():
+        pytest.skip(f"no real data at {REAL / folder}")
+    task = getattr(datamodules, name).task
+    read = examples(getattr(datamodules, name), split, language, REAL / folder)
+    assert len(read) == count
+    if name == "SQuAD2":
+        assert sum(not example["label"] for example in read) == 3168
+    if task.kind == "span" and all(example["label"] for example in read):
+        assert all(e["context"][s : s + len(t)] == t for e in read for t, s in e["label"])
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "es", "de", "el", "ta", "ar"])
+def test_fused_words_spell_the_text_of_the_treebank(language: str) -> None:
+    folder = REAL / "udpos"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    source = next(source for source in datamodules.UDPOS.task.files if isinstance(source, ConllU))
+    spelt = ["".join(row["tokens"]) for row in source.rows("test", language, folder)]
+    lines = [line for file in source.files("test", language, folder) for _, line in file.lines()]
+    texts = [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
+    assert ["".join(text.split()) for text in spelt] == ["".join(text.replace("\u200c", "").split()) for text in texts]

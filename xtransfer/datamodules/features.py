@@ -1,0 +1,63 @@
+"""From a portion's examples to features, by way of the cache, and from features to batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+from xtransfer.datamodules.cache import FeatureSet, cached
+from xtransfer.datamodules.portion import Portion
+from xtransfer.kinds import KINDS, Feature, LabelLayout, Layout, collate
+
+CHUNK = 500
+"""Examples tokenised at a time: enough to be quick, few enough to keep memory flat."""
+
+
+def features_of(portion: Portion, tokenizer: PreTrainedTokenizerFast, max_length: int, folder: Path) -> FeatureSet:
+    """Tokenise a portion, or read it from the cache.
+
+    Args:
+        portion: The rows.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens of one input.
+        folder: The cache.
+
+    Raises:
+        DataError: A row is broken, or too many could not be used.
+    """
+    kind, train = KINDS[portion.task.kind], portion.split == "train"
+
+    def build(counts: Counter[str]) -> Iterator[Feature]:
+        layout, examples = Layout(tokenizer), portion.examples()
+        counts.update(portion.counts)
+        for start in range(0, len(examples), CHUNK):
+            yield from kind.encode(examples[start : start + CHUNK], portion.task, layout, max_length, train, counts)
+        portion.check_counts(counts)
+
+    identity = {
+        "data": portion.origin(),
+        "task": repr(portion.task),
+        "language": portion.language,
+        "tokenizer": fingerprint(tokenizer),
+        "max_length": max_length,
+        "train": train,
+    }
+    return cached(identity, build, folder)
+
+
+def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Return a digest of a tokenizer: its vocabulary, rules and special tokens."""
+    text = tokenizer.backend_tokenizer.to_str() + repr(tokenizer.special_tokens_map)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def batch_of(
+    features: Sequence[Feature], pad_id: int, labels_per: LabelLayout, task: str, language: str
+) -> dict[str, Any]:
+    """Pad features to a batch and say whose they are."""
+    return collate(features, pad_id, labels_per) | {"task": task, "language": language}
