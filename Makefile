@@ -4,8 +4,9 @@
 #   make demo VENV=../env             put the environment elsewhere
 #   make demo PIP_ARGS="..."         pass options to pip
 #
-# On Linux pip gets the torch build for NVIDIA GPUs, several gigabytes. For the small CPU build name PyTorch's CPU wheels,
-# PIP_ARGS="--extra-index-url <address>"; pytorch.org's installation page has the address. It satisfies the same pin.
+# On Linux pip gets the torch build for NVIDIA GPUs, several gigabytes, unless its own configuration shows it a CPU build,
+# which satisfies the same pin. To point it there: PIP_ARGS="--extra-index-url <address>", with the address of the CPU
+# wheels from pytorch.org's installation page. On macOS every build is a CPU build.
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
@@ -43,9 +44,11 @@ clean: ## remove the environment, caches and build files; runs stay
 
 # pip, not python: it is missing where making the environment failed half-way, so the next make tries again.
 $(BIN)/pip:
-	@command -v "$(PYTHON)" >/dev/null || { echo "There is no '$(PYTHON)' here; name a Python 3.10 to 3.13: make PYTHON=python3.12"; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here; name a Python 3.10 to 3.13: make PYTHON=python3.12"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	  echo "xtransfer needs Python 3.10 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	  echo "xtransfer needs Python 3.10 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)."; \
+	  echo "Name another: make PYTHON=python3.12"; exit 1; }
 	"$(PYTHON)" -m venv "$(VENV)"
 
 # The stamps keep a second make from installing again; a changed dependency makes them old.

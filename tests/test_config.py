@@ -152,7 +152,10 @@ def test_merge_keys_of_yaml_work(tmp_path):
 
 
 def test_later_files_win_and_the_last_names_the_run(tmp_path):
-    for name, text in (("base", "trainer: {max_epochs: 1, devices: 1}"), ("mine", "trainer: {max_epochs: 2}\ndata: MNLI")):
+    for name, text in (
+        ("base", "trainer: {max_epochs: 1, devices: 1}"),
+        ("mine", "trainer: {max_epochs: 2}\ndata: MNLI"),
+    ):
         (tmp_path / f"{name}.yaml").write_text(text)
     plan = read([tmp_path / "base.yaml", tmp_path / "mine.yaml"])
     assert plan.stages[0].config["trainer"] == {"max_epochs": 2, "devices": 1}
@@ -168,5 +171,7 @@ def test_shipped_configurations_are_found_anywhere(tmp_path, monkeypatch):
 
 
 def test_an_unknown_file_has_a_hint():
-    with pytest.raises(ConfigError, match=r"no configuration file 'mnli_then_tydiq.yaml'.*did you mean 'mnli_then_tydiqa"):
+    with pytest.raises(
+        ConfigError, match=r"no configuration file 'mnli_then_tydiq.yaml'.*did you mean 'mnli_then_tydiqa"
+    ):
         find("mnli_then_tydiq.yaml")

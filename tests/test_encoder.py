@@ -21,11 +21,11 @@ from transformers import (
     DebertaV2Config,
     DistilBertConfig,
     GPT2Config,
+    MBartConfig,
     ModernBertConfig,
     MPNetConfig,
     PretrainedConfig,
     PreTrainedTokenizerFast,
-    T5Config,
     ViTConfig,
     XLMRobertaConfig,
 )
@@ -399,7 +399,7 @@ def test_code_that_comes_with_an_encoder_is_never_run(folders: dict[str, Path], 
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("config", [GPT2Config(), T5Config(), ViTConfig()], ids=lambda config: config.model_type)
+@pytest.mark.parametrize("config", [GPT2Config(), MBartConfig(), ViTConfig()], ids=lambda config: config.model_type)
 def test_what_is_no_text_encoder(config: PretrainedConfig, tmp_path: Path) -> None:
     config.save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=f"{config.model_type}.* is no text encoder"):

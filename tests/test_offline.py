@@ -216,6 +216,8 @@ KNOWN_IDS = {
 def test_tokenizer_gives_the_ids_of_xlm_roberta(tokenizer: PreTrainedTokenizerFast) -> None:
     assert {text: tokenizer(text)["input_ids"] for text in KNOWN_IDS} == KNOWN_IDS
     assert tokenizer("Hello", "world")["input_ids"] == [0, 35378, 2, 2, 8999, 2]
+    masked = tokenizer("Hello <mask>", return_offsets_mapping=True)
+    assert masked["offset_mapping"] == [(0, 0), (0, 5), (5, 12), (0, 0)]  # the mask takes the space before it
     assert tokenizer("a b")["attention_mask"] == [1, 1, 1, 1]
 
 

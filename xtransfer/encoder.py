@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         if gradient_checkpointing:
             if not self.model.supports_gradient_checkpointing:
                 raise ConfigError(f"encoder '{name}' has no gradient checkpointing; set gradient_checkpointing: false")
-            # Its second name is what transformers before 5.23 knows; both take the settings first.
+            # The second is its name in older transformers 5 and warns in newer; both take the settings first.
             enable = getattr(self.model, "activation_checkpointing_enable", self.model.gradient_checkpointing_enable)
             enable({"use_reentrant": False})
             # Switched on with it, this would send gradients through frozen layers.

@@ -163,7 +163,7 @@ def check_tokenizer(
     Raises:
         ConfigError: Ids do not fit, or special tokens are missing.
     """
-    highest = max(len(tokenizer) - 1, *tokenizer.added_tokens_decoder)
+    highest = max([len(tokenizer) - 1, *tokenizer.added_tokens_decoder])
     if highest >= vocab_size:
         raise ConfigError(
             f"tokenizer and encoder '{name}' do not belong together: the tokenizer's ids go up to {highest}, the "

@@ -45,14 +45,19 @@ def encode(task, rows, layout, max_length=64, train=False):
 def qa_row(context, answer, start=None, question="who ?", id="q1"):
     start = context.index(answer) if start is None else start
     return {
-        "id": id, "question": question, "context": context, "answers": {"text": [answer], "answer_start": [start]},
+        "id": id,
+        "question": question,
+        "context": context,
+        "answers": {"text": [answer], "answer_start": [start]},
         WHERE: "f.json:1",
     }
 
 
 # ------------------------------------------------------------------ classification
 def test_classification_reads_labels_by_name(layout):
-    features, counts = encode(NLI, [{"a": "cat", "b": "dog", "label": "y"}, {"a": "", "b": "dog", "label": None}], layout)
+    features, counts = encode(
+        NLI, [{"a": "cat", "b": "dog", "label": "y"}, {"a": "", "b": "dog", "label": None}], layout
+    )
     assert [feature["labels"] for feature in features] == [0, None]
     assert features[0]["input_ids"] == layout.tokenizer("cat", "dog")["input_ids"]
     assert (counts["empty_text"], counts["truncated"]) == (1, 0)
@@ -144,7 +149,10 @@ def test_long_sentences_are_split_and_written_back_whole(layout):
     rows = [{"tokens": tokens, "tags": ["N"] * 30}, {"tokens": ["cat"], "tags": ["V"]}]
     features, counts = encode(TAGS, rows, layout, max_length=13)  # room for 10
     assert [(f["index"], f["part"], len(f["meta"]["first"])) for f in features] == [
-        (0, 0, 10), (0, 1, 10), (0, 2, 10), (1, 0, 1),
+        (0, 0, 10),
+        (0, 1, 10),
+        (0, 2, 10),
+        (1, 0, 1),
     ]
     assert counts["sentences_split"] == 1
     kind = KINDS["tagging"]

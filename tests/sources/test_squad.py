@@ -39,10 +39,11 @@ def test_rows_are_flat_and_contexts_untouched(tmp_path: Path) -> None:
 
 
 def test_no_answer_is_not_the_same_as_no_gold(tmp_path: Path) -> None:
-    impossible = question("2", is_impossible=True, plausible_answers=[{"text": "cat", "answer_start": 3}])
-    rows = read(write(tmp_path, question("1", ("cat", 3), is_impossible=False), impossible, question("3", ("", 0))))
-    assert rows[1]["answers"] == {"text": [], "answer_start": []}
-    assert rows[2]["answers"] is None
+    told = question("1", ("cat", 3), is_impossible=False)
+    impossible = question("2", ("cat", 3), is_impossible=True)
+    rows = read(write(tmp_path, told, impossible, question("3"), question("4", ("", 0))))
+    none = {"text": [], "answer_start": []}
+    assert [row["answers"] for row in rows] == [{"text": ["cat"], "answer_start": [3]}, none, none, None]
 
 
 def test_one_id_for_two_questions(tmp_path: Path) -> None:

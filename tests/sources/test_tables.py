@@ -77,8 +77,8 @@ def test_json_lines_turned_into_the_layout_of_the_hub(tmp_path: Path) -> None:
         rename={"question.stem": "question", "question.choices": "choices"},
     )
     line = '{"question": {"stem": "Q", "choices": [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}]}}'
-    assert read(source, tmp_path, line) == [
-        {"question": "Q", "choices": {"label": ["A", "B"], "text": ["a", "b"]}, "key": None, WHERE: "t/file:1"}
+    assert read(source, tmp_path, f"\n{line}\n \n") == [
+        {"question": "Q", "choices": {"label": ["A", "B"], "text": ["a", "b"]}, "key": None, WHERE: "t/file:2"}
     ]
 
 

@@ -36,7 +36,7 @@ def test_words_alone_have_no_tags(tmp_path: Path) -> None:
 
 
 def test_prefix_is_taken_off_once(tmp_path: Path) -> None:
-    rows = read(Conll(paths=PATHS, prefix=True), tmp_path, "de:Anna\tB-PER\nde::\tO\nde:12:30\tO\n")
+    rows = read(Conll(paths=PATHS, prefix=True), tmp_path, "de: Anna\tB-PER\nde::\tO\nde:12:30\tO\n")
     assert tagged(rows) == [[("Anna", "B-PER"), (":", "O"), ("12:30", "O")]]
     with pytest.raises(DataError, match=r"^t/words:1: expected a word with its language before it \(xx:word\)"):
         read(Conll(paths=PATHS, prefix=True), tmp_path, "Anna\tB-PER\n")
@@ -90,6 +90,10 @@ def test_a_tie_is_broken_by_the_ranks_of_the_language(tmp_path: Path) -> None:
     both = line("1-2", "xy") + line("1", "x", "NOUN", "3") + line("2", "y", "AUX", "3") + line("3", "z", "VERB", "0")
     assert convert(tmp_path, both, "de")[0][0] == ("xy", "NOUN")
     assert convert(tmp_path, both, "es")[0][0] == ("xy", "AUX")
+    # ADV before PRON only in Italian.
+    adverb = line("1-2", "xy") + line("1", "x", "PRON", "3") + line("2", "y", "ADV", "3") + line("3", "z", "VERB", "0")
+    assert convert(tmp_path, adverb, "it")[0][0] == ("xy", "ADV")
+    assert convert(tmp_path, adverb, "pt")[0][0] == ("xy", "PRON")
     # Two tags of equal rank: the first.
     equal = line("1-2", "xy") + line("1", "x", "SYM", "3") + line("2", "y", "_", "3") + line("3", "z", "VERB", "0")
     assert convert(tmp_path, equal, "de")[0][0] == ("xy", "SYM")
@@ -100,6 +104,10 @@ def test_height_counts_enhanced_dependencies(tmp_path: Path) -> None:
     text = line("1-2", "xy") + line("1", "x", "VERB", "3", "3:dep|4:dep") + line("2", "y", "DET", "3", "3.1:dep")
     text += line("3", "z", "VERB", "0", "0:root") + line("3.1", "gone", "VERB") + line("4", "w", "NOUN", "3", "3:obj")
     assert convert(tmp_path, text) == [[("xy", "DET"), ("z", "VERB"), ("w", "NOUN")]]
+    # A word is no ancestor of itself, though enhanced dependencies may run in a circle: a tie, which the verb wins.
+    text = line("1-2", "xy") + line("1", "x", "VERB", "3", "4:dep") + line("2", "y", "DET", "3", "5:dep")
+    text += line("3", "z", "VERB", "0") + line("4", "v", "NOUN", "1") + line("5", "w", "NOUN", "3")
+    assert convert(tmp_path, text)[0][0] == ("xy", "VERB")
 
 
 def test_empty_nodes_go_and_emptied_words_stay(tmp_path: Path) -> None:

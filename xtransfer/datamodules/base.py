@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
 from xtransfer.datamodules.features import batch_of, features_of
-from xtransfer.datamodules.portion import Portion, locate, parse_rows
+from xtransfer.datamodules.portion import Portion, known_languages, known_splits, locate, parse_rows
 from xtransfer.encoder import load_tokenizer
-from xtransfer.errors import ConfigError, DataError, nearest
+from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS, Feature
 from xtransfer.task import SPLITS, Source, Task
 
@@ -79,9 +79,9 @@ class TaskDataModule(LightningDataModule):
         self.limit, self.folder, self.source = limit, folder, source
         self.cache_dir, self.num_workers = cache_dir, num_workers
         KINDS[self.record.kind].check(self.record)
-        self.splits = self._known_splits(splits or {})
-        self.languages = self._known_languages(languages or list(self.record.languages))
-        self.dev_languages = self._known_languages(dev_languages or list(self.record.train_languages))
+        self.splits = known_splits(self.record, splits or {})
+        self.languages = known_languages(self.record, languages or list(self.record.languages))
+        self.dev_languages = known_languages(self.record, dev_languages or list(self.record.train_languages))
         self.evaluate = evaluate or []
         for member in self.evaluate:
             self._adopt(member)
@@ -279,20 +279,6 @@ class TaskDataModule(LightningDataModule):
                 f"task '{self.record.name}': no files for {', '.join(missing)} ({next(iter(missing.values()))}); "
                 f"to test in the others only, set its languages: [{', '.join(there)}]"
             )
-
-    def _known_languages(self, languages: list[str]) -> list[str]:
-        known = {*self.record.languages, *self.record.train_languages}
-        for language in languages:
-            if language not in known:
-                raise ConfigError(f"task '{self.record.name}' has no language '{language}'{nearest(language, known)}")
-        return languages
-
-    def _known_splits(self, splits: dict[str, str]) -> dict[str, str]:
-        for name, rows in splits.items():
-            if name not in SPLITS:
-                raise ConfigError(f"task '{self.record.name}': unknown split '{name}'{nearest(name, SPLITS)}")
-            parse_rows(rows, self.record.name)
-        return splits
 
     def _adopt(self, member: TaskDataModule) -> None:
         """Give a further data set the settings it did not set itself; check that the head fits it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xtransfer.errors import ConfigError, DataError
+from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.kinds import KINDS, Example
 from xtransfer.sources import choose
 from xtransfer.task import SPLITS, Source, Task
@@ -107,6 +107,32 @@ def locate(record: Task, split: str, language: str, folder: Path | None) -> Sour
     if record.hub is None:
         raise ConfigError(f"task '{record.name}' is not on the hub: set data.data_dir to a folder with its files")
     return record.hub
+
+
+def known_languages(record: Task, languages: list[str]) -> list[str]:
+    """Return the languages if the task has them all.
+
+    Raises:
+        ConfigError: It does not; with the nearest code, or all codes.
+    """
+    known = {*record.languages, *record.train_languages}
+    for language in languages:
+        if language not in known:
+            raise ConfigError(f"task '{record.name}' has no language '{language}'{nearest(language, known)}")
+    return languages
+
+
+def known_splits(record: Task, splits: dict[str, str]) -> dict[str, str]:
+    """Return the splits if they are well written.
+
+    Raises:
+        ConfigError: A name or a slice is not.
+    """
+    for name, rows in splits.items():
+        if name not in SPLITS:
+            raise ConfigError(f"task '{record.name}': unknown split '{name}'{nearest(name, SPLITS)}")
+        parse_rows(rows, record.name)
+    return splits
 
 
 def parse_rows(rows: str, task: str) -> tuple[str, str | None, str | None]:

@@ -15,8 +15,9 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from xtransfer.demo import DATA_DIR, LANGUAGES
 
@@ -31,6 +32,7 @@ _WHO_SHARE = 0.35  # of the questions: the answers to "who" are all names and wo
 
 Slots = dict[str, str]
 Span = tuple[int, int]
+Drawn = TypeVar("Drawn")
 
 
 class Pair(NamedTuple):
@@ -146,7 +148,7 @@ class World:
         pool = self._pools[name]
         return pool.get("all") or pool["test" if split == "test" else "train"]
 
-    def _fresh(self, draw: Callable[[], tuple[Any, list[str]]]) -> Any:
+    def _fresh(self, draw: Callable[[], tuple[Drawn, list[str]]]) -> Drawn:
         """Draw until no text of the draw has been used before."""
         while True:
             drawn, used = draw()
@@ -163,18 +165,22 @@ class World:
         return slots
 
     def pairs(self, split: str, rounds: int) -> list[Pair]:
-        """Draw NLI pairs: in each round and family one hypothesis with three premises, one for each label."""
+        """Draw NLI pairs: in each round and family one hypothesis with three premises, one for each label.
+
+        The templates give nearly every form of premise to all three labels: neither sentence alone tells the label.
+        """
         rng = random.Random(f"{self._seed}/nli/{split}")
 
         def group(family: str) -> tuple[list[Pair], list[str]]:
             slots = self._slots(rng, self._nli[family], split)
-            drawn = [Pair(family, slots, label, rng.randrange(2)) for label in LABELS]
+            wordings = self._english.nli[family]
+            drawn = [Pair(family, slots, label, rng.randrange(len(wordings[label]))) for label in LABELS]
             return drawn, [self._english.premise(pair) for pair in drawn]
 
-        pairs = []
+        pairs: list[Pair] = []
         for _ in range(rounds):
             for family in self._nli:
-                pairs += self._fresh(lambda family=family: group(family))
+                pairs += self._fresh(partial(group, family))
         rng.shuffle(pairs)
         return pairs
 

@@ -69,10 +69,10 @@ def flattened(value: object) -> object:
 
 
 def in_order(rows: Iterable[Row], column: str) -> list[Row]:
-    """Number the rows (column `line`, from 0) and sort them by a stripped text column; equal texts keep their order.
+    """Number the rows (column `line`, from 0) and sort them by a text column; equal texts keep their order.
 
-    The official preprocessing of Tatoeba sorts the English side in this way; the right answer to a query is then the
-    number its line had before.
+    The official preprocessing of Tatoeba sorts the stripped English side in this way; the right answer to a query is
+    then the number its line had before.
     """
     numbered = [row | {"line": number} for number, row in enumerate(rows)]
-    return sorted(numbered, key=lambda row: str(row[column]).strip())
+    return sorted(numbered, key=lambda row: str(row[column]))
