@@ -136,6 +136,7 @@ def test_the_answer_is_the_right_one_and_has_rivals(split: str) -> None:
         named = [person for person in facts if re.search(rf"\b{person}\b", qa["question"])]
         right = facts[named[0]] if named else next(p for p, value in facts.items() if f" {value}?" in qa["question"])
         assert right == qa["answers"][0]["text"]
+        assert all(len(re.findall(rf"\b{value}\b", context)) == 1 for value in facts.values())
         asked_for[kinds[0]] += 1
     assert len(asked_for) == len(FACTS)
 

@@ -67,7 +67,6 @@ settings used most
 
 NOISE = (
     ".*does not have many workers.*",
-    ".*LightningCLI.*args.*",
     ".*Checkpoint directory.*exists.*",
     ".*treespec.*",
     ".*The number of training batches.*",

@@ -6,7 +6,6 @@ import gc
 import hashlib
 import json
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import torch
 
-from xtransfer.config import Plan, Stage, expand, read
-from xtransfer.encoder import check_tokenizer, load_config, position_limit
+from xtransfer.checks import check_stage
+from xtransfer.config import Plan, Stage, expand, parse_overrides, read
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import result_rows, versions
@@ -113,7 +112,7 @@ def evaluate(
         if command == "validate" and not step.origins:
             continue
         writer = PredictionWriter(step.folder / "predictions")
-        cli = _build(plan, step, (writer,))
+        cli = _build(step, (writer,))
         if cli.datamodule.trains:
             if not (step.folder / "encoder").is_dir():
                 raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
@@ -140,11 +139,10 @@ def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test"))
 
 
 def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
-    data, name = data_of(cli), cli.config.model.encoder
-    encoder = load_config(name)
-    check_tokenizer(data.load_tokenizer(), encoder.vocab_size, name)
+    data = data_of(cli)
+    longest = check_stage(stage, cli, data)
     wanted = [split for split in splits if data.trains or split == "test"]
-    counts = data.check(position_limit(encoder), wanted)
+    counts = data.check(longest, wanted)
     origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
     for portion, told in counts.items():
         published = told["rows_published"]
@@ -168,7 +166,7 @@ def _train(plan: Plan, step: Step) -> Results:
     stage, folder = step.stage, step.folder
     (folder / "DONE").unlink(missing_ok=True)
     writer = PredictionWriter(folder / "predictions")
-    cli = _build(plan, step, (writer,))
+    cli = _build(step, (writer,))
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     if stage.start is not None:
         start = next(other for other in plan.stages if other.name == stage.start)
@@ -203,11 +201,9 @@ def _train(plan: Plan, step: Step) -> Results:
     return results
 
 
-def _build(plan: Plan, step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
+def _build(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
     step.folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*LightningCLI.*args.*")
-        return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
+    return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
 
 
 def _select(cli: StageCLI) -> str:
@@ -250,8 +246,6 @@ def _plan(
     overrides: Sequence[str] | Sequence[tuple[str, Any]],
     out_dir: Path | None,
 ) -> Plan:
-    from xtransfer.config import parse_overrides
-
     pairs = parse_overrides([str(o) for o in overrides]) if overrides and isinstance(overrides[0], str) else overrides
     if isinstance(config, Plan):
         plan = config

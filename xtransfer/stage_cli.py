@@ -6,6 +6,7 @@ import argparse
 import inspect
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,21 @@ class StageCLI(LightningCLI):
     def __init__(self, stage: Stage, folder: Path, build: bool, callbacks: tuple[Callback, ...] = ()) -> None:
         self.stage, self.folder, self.build = stage, folder, build
         self.checkpoint: ModelCheckpoint | None = None
-        super().__init__(
-            TransferModule,
-            TaskDataModule,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            seed_everything_default=DEFAULT_SEED,
-            auto_configure_optimizers=False,
-            trainer_defaults=trainer_defaults(folder) | {"callbacks": list(callbacks)},
-            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
-            args=with_epochs(stage.config),
-            run=False,
-        )
+        with warnings.catch_warnings():
+            # Lightning warns of options on the command line, which are this package's own, already in `stage.config`.
+            warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+            super().__init__(
+                TransferModule,
+                TaskDataModule,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                seed_everything_default=DEFAULT_SEED,
+                auto_configure_optimizers=False,
+                trainer_defaults=trainer_defaults(folder) | {"callbacks": list(callbacks)},
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+                args=with_epochs(stage.config),
+                run=False,
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link what would otherwise be written twice."""
@@ -128,7 +132,7 @@ def parse(stage: Stage, folder: Path) -> StageCLI:
     try:
         return StageCLI(stage, folder, build=False)
     except (argparse.ArgumentError, jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(f"stage '{stage.name}': {shorten(str(error))}") from error
+        raise ConfigError(f"stage '{stage.name}': {own_message(error) or shorten(str(error))}") from error
 
 
 def data_of(cli: StageCLI) -> TaskDataModule:
@@ -137,11 +141,9 @@ def data_of(cli: StageCLI) -> TaskDataModule:
     parser.add_subclass_arguments(TaskDataModule, "data")
     try:
         config = parser.parse_object({"data": cli.config.data.as_dict()})
-        data: TaskDataModule = parser.instantiate_classes(config).data
-    except argparse.ArgumentError as error:
-        raise ConfigError(f"stage '{cli.stage.name}': {shorten(str(error))}") from error
-    except ConfigError as error:
-        raise ConfigError(f"stage '{cli.stage.name}': {error}") from error
+        data: TaskDataModule = parser.instantiate(config).data
+    except (argparse.ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(own_message(error) or shorten(str(error))) from error
     return data
 
 
@@ -168,12 +170,25 @@ def complaints(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _unknown("data", data, ("class_path", "init_args", "dict_kwargs"))
 
 
+def own_message(error: BaseException | None) -> str:
+    """Return the message of our own error that a parser has wrapped in its own, or nothing."""
+    while error is not None:
+        if isinstance(error, ConfigError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def shorten(message: str) -> str:
-    """Keep what a user can act on of a parser's message."""
+    """Keep of a parser's message which key it is about, what was expected and what was found."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    kept = [line for line in lines if not re.match(r"^(Parser key|Problem with|usage:|error:)", line)] or lines
-    head = [line for line in lines if line.startswith("Parser key")][:1]
-    return " ".join(dict.fromkeys([*head, *kept[:4]]))
+    key = re.search(r'Parser key "([^"]+)"', message)
+    expected = [
+        line.removeprefix("- ") for line in lines if re.match(r"(- )?(Expected|Problem|Not|Option|Unexpected)", line)
+    ]
+    found = [line.replace("Given value: ", "found ") for line in lines if line.startswith("Given value: ")]
+    told = "; ".join([*dict.fromkeys(expected[:2]), *found[:1]]) or " ".join(lines[:4])
+    return f"{key.group(1)}: {told}" if key else told
 
 
 def _parameters(function: Any) -> list[str]:

@@ -97,7 +97,7 @@ class TaskDataModule(LightningDataModule):
     @property
     def trains(self) -> bool:
         """Whether there is anything to train on (retrieval by nearest neighbour needs no training)."""
-        return self._has("train", self.record.train_languages[0])
+        return bool(self.record.train_languages) and self._has("train", self.record.train_languages[0])
 
     def specs(self) -> list[dict[str, Any]]:
         """Return plain records for the module: one a task, with its head and languages."""
@@ -219,7 +219,12 @@ class TaskDataModule(LightningDataModule):
         join = partial(batch_of, pad_id=pad, labels_per=KINDS[task.kind].labels_per, task=task.name, language=language)
         workers = self.num_workers or 0
         return DataLoader(
-            data, size, sampler=sampler, collate_fn=join, num_workers=workers, persistent_workers=workers > 0
+            data,
+            batch_size=size,
+            sampler=sampler,
+            collate_fn=join,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         )
 
     def _features(self, portion: Portion) -> FeatureSet:

@@ -1,0 +1,304 @@
+"""Whole runs on three rows a task and a random encoder: what carries over, what is skipped, what stops a run early."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from xtransfer.config import expand
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.module import TransferModule
+from xtransfer.pipeline import evaluate, prepare, run
+from xtransfer.results import Results, table
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def config(tiny_encoder, tmp_path):
+    """MNLI, then TyDiQA, and TyDiQA alone."""
+    qa = {"data": {"class_path": "TyDiQA", "init_args": {"languages": ["en", "ru"]}}}
+    return {
+        "name": "toy",
+        "out_dir": str(tmp_path / "runs"),
+        "seed_everything": 3,
+        "model": {"encoder": str(tiny_encoder), "lr": 1e-2},
+        "trainer": {
+            "accelerator": "cpu",
+            "max_steps": 2,
+            "enable_progress_bar": False,
+            "logger": False,
+            "gradient_clip_val": 1.0,
+        },
+        "data": {"init_args": {"data_dir": str(DATA), "batch_size": 2, "cache_dir": str(tmp_path / "cache")}},
+        "stages": {
+            "mnli": {"data": {"class_path": "MNLI"}},
+            "qa": qa,
+            "alone": {**qa, "init": None},
+        },
+    }
+
+
+def only(config, *names, **stages):
+    return {**config, "stages": {name: config["stages"][name] for name in names} | stages}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "encoder" / "model.safetensors")
+
+
+def equal(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_the_encoder_is_handed_over_and_the_baseline_starts_afresh(config, tiny_encoder, tmp_path):
+    frozen = {"model": {"lr": 0.0}}
+    for name in ("qa", "alone"):
+        config["stages"][name] = {**config["stages"][name], **frozen}
+    run(config)
+    runs = tmp_path / "runs" / "toy"
+    pretrained = load_file(tiny_encoder / "model.safetensors")
+    first, second, alone = (weights(runs / name) for name in ("1-mnli", "2-qa", "3-alone"))
+    assert not equal(first, pretrained)  # it was trained
+    assert equal(second, first)  # and, not trained further, is what stage two ends with
+    assert equal(alone, pretrained)
+
+
+def test_heads_are_kept_only_when_asked(config, tmp_path):
+    again = {"data": {"class_path": "MNLI"}, "model": {"lr": 0.0}}
+    kept = {**again, "init": {"from": "mnli", "parts": ["encoder", "heads"]}}
+    run(only(config, "mnli", fresh=again, kept=kept))
+    runs = tmp_path / "runs" / "toy"
+    heads = [load_file(runs / name / "heads" / "mnli" / "head.safetensors") for name in ("1-mnli", "2-fresh", "3-kept")]
+    assert equal(heads[2], heads[0])
+    assert not equal(heads[1], heads[0])
+
+
+def test_rows_say_how_a_score_came_about(config, tmp_path, tiny_encoder):
+    results = run(only(config, "mnli", "qa"))
+    row = results.where(stage="qa", task="tydiqa", metric="f1", language="ru", split="test").rows[0]
+    assert (row.run, row.chain, row.head, row.n, row.seed, row.steps) == ("toy", ("mnli", "qa"), "tydiqa", 3, 3, 2)
+    assert row.encoder == str(tiny_encoder)
+    assert row.layer == 2
+    assert row.rows == "test" or row.rows == "validation"
+    assert "tydiqa-goldp-v1.1-dev.json" in row.origin
+    assert row.counts["rows"] == 3
+    assert row.main
+    assert "SQuAD" in row.variant or row.variant
+    assert set(row.versions) >= {"xtransfer", "torch", "lightning", "transformers", "datasets", "python"}
+    assert Path(row.config_file).is_file()
+    assert len(row.config) == 16
+    written = Results.load(tmp_path / "runs" / "toy")
+    assert [(r.stage, r.metric, r.value) for r in written] == [(r.stage, r.metric, r.value) for r in results]
+
+
+def test_predictions_are_what_was_scored(config, tmp_path):
+    config["stages"]["mnli"]["data"] = {"class_path": "XNLI", "init_args": {"languages": ["en", "de"]}}
+    results = run(only(config, "mnli"))
+    predicted = tmp_path / "runs/toy/1-mnli/predictions/xnli"
+    gold = {"en": [], "de": []}
+    for line in (DATA / "xnli" / "xnli.test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        language, label = line.split("\t")[:2]
+        if language in gold:
+            gold[language].append(label)
+    for language, labels in gold.items():
+        lines = (predicted / f"test-{language}.tsv").read_text().splitlines()
+        right = sum(a == b for a, b in zip(lines, labels, strict=True))
+        score = results.where(language=language, split="test", metric="accuracy").rows[0].value
+        assert score == pytest.approx(100 * right / len(labels))
+
+
+def test_a_finished_stage_is_skipped_and_a_changed_one_is_not(config, tmp_path):
+    two = only(config, "mnli", "qa")
+    run(two)
+    files = [tmp_path / "runs/toy" / name / "encoder/model.safetensors" for name in ("1-mnli", "2-qa")]
+    before = [file.stat().st_mtime_ns for file in files]
+    again = run(two)
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert {row.stage for row in again} == {"mnli", "qa"}
+    run(two, [("stages.qa.model.lr", 1e-3)])
+    after = [file.stat().st_mtime_ns for file in files]
+    assert after[0] == before[0]
+    assert after[1] > before[1]
+    run(two, [("stages.mnli.model.lr", 1e-3), ("stages.qa.model.lr", 1e-3)])
+    last = [file.stat().st_mtime_ns for file in files]
+    assert last[0] > after[0]
+    assert last[1] > after[1]  # what stage two starts from has changed
+
+
+def test_changed_data_train_again(config, tmp_path):
+    import shutil
+
+    shutil.copytree(DATA / "mnli", tmp_path / "data" / "mnli")
+    config["data"]["init_args"]["data_dir"] = str(tmp_path / "data")
+    first, second = (prepare(expand(only(config, "mnli")))[0].identity for _ in range(2))
+    assert first == second
+    file = tmp_path / "data" / "mnli" / "multinli_1.0_train.jsonl"
+    file.write_text(file.read_text(encoding="utf-8").replace("cat", "dog"), encoding="utf-8")
+    assert prepare(expand(only(config, "mnli")))[0].identity != first
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "error", "message"),
+    [
+        ("trainer.max_epoch", 1, ConfigError, "stage 'qa': unknown key 'trainer.max_epoch'; did you mean 'max_epochs'"),
+        ("model.lrr", 1, ConfigError, "stage 'qa': unknown key 'model.lrr'; did you mean 'lr'"),
+        ("modle", {}, ConfigError, "stage 'qa': unknown key 'modle'; did you mean 'model'"),
+        ("data.batchsize", 1, ConfigError, "stage 'qa': unknown key 'data.batchsize'; did you mean 'batch_size'"),
+        ("data", "TyDiQUA", ConfigError, "stage 'qa': data.class_path: no task 'TyDiQUA'; did you mean 'TyDiQA'"),
+        ("trainer.max_epochs", "three", ConfigError, "stage 'qa': .*max_epochs.*three"),
+        ("model.layer", 9, ConfigError, "layer"),
+        ("data.languages", ["enn"], ConfigError, "stage 'qa': task 'tydiqa' has no language 'enn'; did you mean 'en'"),
+        ("data.splits", {"train": "train[3"}, ConfigError, r"'train\[3' names no rows"),
+        ("data.splits", {"trian": "train"}, ConfigError, "unknown split 'trian'; did you mean 'train'"),
+        ("data.max_length", 600, ConfigError, "max_length 600 is more than the 512 tokens"),
+        ("data.options", {"strid": 3}, ConfigError, "unknown option 'strid'.*did you mean 'stride'"),
+        ("data.folder", "nowhere", DataError, "nowhere"),
+        ("model.encoder", "no-such-encoder", ConfigError, "no-such-encoder"),
+        ("model.heads", {"tydiqq": "xtransfer.heads.SpanHead"}, ConfigError, "did you mean 'tydiqa'"),
+        ("select", "val/tydiqa/f2/en", ConfigError, "select: no score 'val/tydiqa/f2/en'"),
+        ("init", {"parts": ["encodr"]}, ConfigError, "unknown part 'encodr'; did you mean 'encoder'"),
+    ],
+)
+def test_a_fault_in_stage_two_stops_the_run_before_stage_one(config, tmp_path, path, value, error, message):
+    with pytest.raises(error, match=message):
+        run(only(config, "mnli", "qa"), [(f"stages.qa.{path}", value)])
+    assert not (tmp_path / "runs" / "toy" / "1-mnli").exists()
+
+
+def test_without_gold_there_are_predictions_and_no_score(config, tmp_path):
+    folder = tmp_path / "data" / "xnli"
+    folder.mkdir(parents=True)
+    (folder / "test-de.tsv").write_text("Ein Hund läuft.\tDer Hund ist alt.\nNiemand isst.\tDie Katze isst.\n")
+    member = {"class_path": "XNLI", "init_args": {"data_dir": str(tmp_path / "data"), "languages": ["de"]}}
+    config["stages"]["mnli"]["data"] = {"class_path": "MNLI", "init_args": {"evaluate": [member]}}
+    results = run(only(config, "mnli"))
+    assert len(results.where(task="mnli"))
+    assert len(results.where(task="xnli")) == 0
+    lines = (tmp_path / "runs/toy/1-mnli/predictions/xnli/test-de.tsv").read_text().splitlines()
+    assert len(lines) == 2
+    assert set(lines) <= {"entailment", "neutral", "contradiction"}
+
+
+def test_other_data_sets_are_scored_with_the_head_trained_here(config):
+    member = {"class_path": "XQuAD", "init_args": {"languages": ["en", "zh"]}}
+    config["stages"]["alone"]["data"]["init_args"]["evaluate"] = [member]
+    results = run(only(config, "alone"))
+    rows = results.where(task="xquad", metric="f1", split="test")
+    assert {(row.head, row.language) for row in rows} == {("tydiqa", "en"), ("tydiqa", "zh")}
+
+
+def test_a_data_set_of_another_kind_is_refused(config):
+    config["stages"]["alone"]["data"]["init_args"]["evaluate"] = ["XNLI"]
+    with pytest.raises(ConfigError, match="'xnli' .*cannot be scored with the head of 'tydiqa'"):
+        run(only(config, "alone"))
+
+
+def test_retrieval_needs_no_training(config, tmp_path):
+    tatoeba = {"data": {"class_path": "Tatoeba", "init_args": {"languages": ["de", "zh"]}}}
+    results = run(only(config, "mnli", tatoeba=tatoeba))
+    row = results.where(task="tatoeba", language="de").rows[0]
+    assert (row.chain, row.steps, row.layer, row.pooling) == (("mnli",), 0, 1, "mean")  # round(14 / 24 * 2)
+    lines = (tmp_path / "runs/toy/2-tatoeba/predictions/tatoeba/test-de.tsv").read_text().splitlines()
+    assert len(lines) == 3
+    assert set(map(int, lines)) <= {0, 1, 2}
+
+
+def test_the_kept_model_is_the_best_and_its_checkpoint_loads(config, tmp_path):
+    results = run(only(config, "mnli"), [("trainer.max_steps", 4)])
+    folder = tmp_path / "runs/toy/1-mnli"
+    row = results.rows[0]
+    assert row.selected.startswith("best val/mnli/accuracy/en")
+    module = TransferModule.load_from_checkpoint(
+        folder / "checkpoints" / "best.ckpt", pretrained=False, weights_only=True
+    )
+    saved = weights(folder)
+    assert equal(module.encoder.model.state_dict(), saved)
+    best = max(row.value for row in results.where(split="validation", metric="accuracy", language="en"))
+    assert f"{best:.2f}" in row.selected
+
+
+def test_select_last_keeps_the_last(config):
+    results = run({**only(config, "mnli"), "select": "last"})
+    assert results.rows[0].selected == "last"
+
+
+def test_a_head_of_ones_own_by_class_path(config, tmp_path):
+    heads = {"mnli": {"class_path": "xtransfer.heads.ClassificationHead", "init_args": {"pooling": "mean"}}}
+    results = run(only(config, "mnli"), [("stages.mnli.model.heads", heads)])
+    assert results.rows[0].pooling == "mean"
+    saved = json.loads((tmp_path / "runs/toy/1-mnli/heads/mnli/head.json").read_text())
+    assert "mean" in json.dumps(saved)
+    assert "entailment" in json.dumps(saved)
+
+
+def test_a_custom_task_needs_no_python(config, tmp_path):
+    folder = tmp_path / "data" / "toy"
+    folder.mkdir(parents=True)
+    for name in ("train-en", "dev-en", "test-en", "test-de"):
+        (folder / f"{name}.tsv").write_text("text\tlabel\ngood dog\tplus\nbad cat\tminus\n")
+    task = {
+        "name": "toy",
+        "kind": "classification",
+        "labels": ["plus", "minus"],
+        "languages": ["en", "de"],
+        "fields": {"text": "text", "label": "label"},
+        "files": [
+            {
+                "class_path": "xtransfer.sources.Tsv",
+                "init_args": {
+                    "paths": {
+                        s: f"{n}-{{language}}.tsv"
+                        for s, n in (("train", "train"), ("validation", "dev"), ("test", "test"))
+                    }
+                },
+            }
+        ],
+    }
+    custom = {"data": {"class_path": "CustomTask", "init_args": {"task": task, "data_dir": str(tmp_path / "data")}}}
+    results = run(only(config, toy=custom))
+    assert {row.language for row in results.where(split="test", task="toy")} == {"en", "de"}
+
+
+def test_custom_task_without_a_record_says_so(config):
+    with pytest.raises(ConfigError, match="CustomTask has no task record"):
+        run(only(config, toy={"data": {"class_path": "CustomTask"}}))
+
+
+def test_finished_models_are_scored_again_and_predict(config, tmp_path):
+    trained = run(only(config, "mnli", "alone"))
+    scored = evaluate(only(config, "mnli", "alone"), "test")
+    assert [(row.task, row.metric, row.value) for row in scored] == [
+        (row.task, row.metric, row.value) for row in trained.where(split="test")
+    ]
+    developed = evaluate(only(config, "mnli", "alone"), "validate")
+    assert {row.split for row in developed} == {"validation"}
+    file = tmp_path / "runs/toy/2-alone/predictions/tydiqa/test-ru.json"
+    before = file.read_text()
+    file.unlink()
+    assert len(evaluate(only(config, "mnli", "alone"), "predict")) == 0
+    assert file.read_text() == before
+
+
+def test_scoring_before_training_says_what_to_do(config):
+    with pytest.raises(ConfigError, match="stage 'mnli' is not trained: run `xtransfer fit` first"):
+        evaluate(only(config, "mnli"), "test")
+
+
+def test_equal_seeds_give_equal_weights(config, tmp_path):
+    for name in ("one", "two"):
+        run({**only(config, "mnli"), "name": name})
+    assert equal(weights(tmp_path / "runs/one/1-mnli"), weights(tmp_path / "runs/two/1-mnli"))
+    run({**only(config, "mnli"), "name": "three"}, [("seed_everything", 4)])
+    assert not equal(weights(tmp_path / "runs/one/1-mnli"), weights(tmp_path / "runs/three/1-mnli"))
+
+
+def test_the_table_compares_with_the_baseline(config):
+    text = table(run(config))
+    assert "mnli → qa" in text
+    assert "difference" in text
+    assert "tydiqa: em in percent" in text

@@ -1,0 +1,61 @@
+"""What is checked of a stage before anything is trained, beyond its keys and types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PretrainedConfig
+
+from xtransfer.config import Stage
+from xtransfer.datamodules import TaskDataModule
+from xtransfer.encoder import check_tokenizer, load_config, position_limit
+from xtransfer.errors import ConfigError, nearest
+from xtransfer.kinds import KINDS
+from xtransfer.module import PARTS
+from xtransfer.stage_cli import StageCLI
+
+
+def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
+    """Check a stage's settings against its encoder and data.
+
+    Args:
+        stage: The stage.
+        cli: Its parsed configuration.
+        data: Its DataModule, not set up.
+
+    Returns:
+        The longest input the encoder takes, in tokens.
+
+    Raises:
+        ConfigError: A layer, head, score or part does not exist, or the tokenizer does not fit the encoder.
+    """
+    model = cli.config.model
+    config = load_config(model.encoder)
+    check_tokenizer(data.load_tokenizer(), config.vocab_size, model.encoder, config)
+    for name in ("layer", "freeze_layers"):
+        _check_depth(name, model[name], config)
+    specs = data.specs()
+    _check_names("model.heads: no head", model.heads or {}, {spec["head"] for spec in specs})
+    _check_names("init.parts: unknown part", stage.parts, PARTS)
+    if stage.select not in ("best", "last"):
+        scores = [
+            f"val/{spec['name']}/{score}/{language}"
+            for spec in specs
+            for score in KINDS[spec["kind"]].metric(spec).variant
+            for language in (*spec["dev_languages"], "mean")
+            if spec["dev_languages"]
+        ]
+        _check_names("select: no score", [stage.select], scores)
+    return position_limit(config)
+
+
+def _check_depth(name: str, value: int | None, config: PretrainedConfig) -> None:
+    depth = config.num_hidden_layers
+    if value is not None and not 0 <= value <= depth:
+        raise ConfigError(f"model.{name}: the encoder has layers 0 (embeddings) to {depth}, found {value}")
+
+
+def _check_names(what: str, names: Sequence[str] | dict[str, object], known: Sequence[str] | set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{what} '{name}'{nearest(name, known)}")
