@@ -27,13 +27,15 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         The longest input the encoder takes, in tokens.
 
     Raises:
-        ConfigError: A layer, head, score or part does not exist, or the tokenizer does not fit the encoder.
+        ConfigError: A layer, head, score or part does not exist, a size is no size, or the tokenizer does not fit.
     """
     model = cli.config.model
     config = load_config(model.encoder)
     check_tokenizer(data.load_tokenizer(), config.vocab_size, model.encoder, config)
     for name in ("layer", "freeze_layers"):
         _check_depth(name, model[name], config)
+    for member in data.members:
+        _check_sizes(member)
     specs = data.specs()
     _check_names("model.heads: no head", model.heads or {}, {spec["head"] for spec in specs})
     _check_names("init.parts: unknown part", stage.parts, PARTS)
@@ -53,6 +55,13 @@ def _check_depth(name: str, value: int | None, config: PretrainedConfig) -> None
     depth = config.num_hidden_layers
     if value is not None and not 0 <= value <= depth:
         raise ConfigError(f"model.{name}: the encoder has layers 0 (embeddings) to {depth}, found {value}")
+
+
+def _check_sizes(data: TaskDataModule) -> None:
+    for name in ("batch_size", "eval_batch_size", "max_length", "limit"):
+        value = getattr(data, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"task '{data.record.name}': {name} must be at least 1, found {value}")
 
 
 def _check_names(what: str, names: Sequence[str] | dict[str, object], known: Sequence[str] | set[str]) -> None:

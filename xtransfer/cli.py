@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,6 +65,9 @@ settings used most
 `xtransfer {command} --help=all` prints every setting.
 """
 
+
+FLAGS = ("--print_config", "--check", "--force", "--help=all")
+KEYS = "name out_dir stages seed_everything model data trainer ckpt_path init select".split()
 
 NOISE = (
     ".*does not have many workers.*",
@@ -128,7 +132,7 @@ def _run(command: str, words: list[str]) -> int:
     for name in files:
         path, is_shipped = find(name)
         if is_shipped:
-            print(f"using the shipped configuration {name} ({path})")
+            print(f"using the shipped configuration {name} ({path})", file=sys.stderr)
     plan = read(files, parse_overrides(rest))
     from xtransfer import pipeline
     from xtransfer.report import checked, printed, scored
@@ -142,16 +146,25 @@ def _run(command: str, words: list[str]) -> int:
         print(checked(pipeline.prepare(plan)))
         return 0
     if command == "fit":
-        print(scored(pipeline.run(plan, force="--force" in flags), plan))
+        print(scored(pipeline.run(plan, force="--force" in flags), plan, _program()))
     else:
         results = pipeline.evaluate(plan, command)
         if command != "predict":
-            print(scored(results, plan))
+            print(scored(results, plan, _program()))
     return 0
 
 
+def _program() -> str:
+    """Return how this command line was called, so that what it proposes can be typed as it stands."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "xtransfer" else "xtransfer"
+
+
 def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
-    """Take the files and flags out of the words; the rest are settings."""
+    """Take the files and flags out of the words; the rest are settings.
+
+    Raises:
+        ConfigError: An option is neither.
+    """
     files: list[str] = []
     flags: set[str] = set()
     rest: list[str] = []
@@ -162,8 +175,12 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
             files.append(words.pop(0))
         elif word.startswith("--config="):
             files.append(word.split("=", 1)[1])
-        elif word in ("--print_config", "--check", "--force", "--help=all"):
+        elif word in FLAGS:
             flags.add(word)
+        elif word.startswith("--") and (key := re.split("[.=]", word, maxsplit=1)[0])[2:] not in KEYS:
+            raise ConfigError(f"unknown option '{key}'{nearest(key, ['--config', *FLAGS, *(f'--{k}' for k in KEYS)])}")
+        elif word.startswith("--") and "=" not in word and words:
+            rest += [word, words.pop(0)]
         else:
             rest.append(word)
     return files, flags, rest

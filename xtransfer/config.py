@@ -202,7 +202,7 @@ def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (),
         blocks = {_stage_name(shared, overrides): {}}
     if not isinstance(blocks, Mapping) or not blocks:
         raise ConfigError("stages: expected a mapping from stage names to their settings, in order")
-    blocks = {key: dict(block) if block is not None else None for key, block in blocks.items()}
+    blocks = {key: _stage_block(key, block) for key, block in blocks.items()}
     _override_stages(blocks, [pair for pair in overrides if pair[0].split(".")[0] == "stages"])
     common = [pair for pair in overrides if pair[0].split(".")[0] not in RUN_KEYS]
     stages: list[Stage] = []
@@ -247,7 +247,10 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
         raise ConfigError(
             f"stage '{name}': init.from names '{start}', which is no stage before it{nearest(start, before)}"
         )
-    return Stage(name, len(before) + 1, merged, start, tuple(init.get("parts", ("encoder",))), select)
+    parts = init.get("parts", ("encoder",))
+    if not isinstance(parts, (list, tuple)):
+        raise ConfigError(f"stage '{name}': init.parts: expected a list such as [encoder, heads], found {parts!r:.60}")
+    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select)
 
 
 def _override_stages(blocks: dict[Any, Any], overrides: Sequence[tuple[str, Any]]) -> None:
@@ -258,7 +261,7 @@ def _override_stages(blocks: dict[Any, Any], overrides: Sequence[tuple[str, Any]
                 f"--{key}: no stage '{'.'.join(parts[1:2])}'{nearest(''.join(parts[1:2]), map(str, blocks))}"
             )
         if len(parts) == 2:
-            blocks[parts[1]] = value if value is None or isinstance(value, Mapping) else {"data": value}
+            blocks[parts[1]] = _stage_block(parts[1], value)
 
 
 def _stage_name(shared: Mapping[str, Any], overrides: Sequence[tuple[str, Any]]) -> str:
@@ -270,6 +273,15 @@ def _stage_name(shared: Mapping[str, Any], overrides: Sequence[tuple[str, Any]])
 def _class_block(key: str, value: Any) -> Any:
     """Write ``data: MNLI`` out as a block, so that settings can be laid over it."""
     return {"class_path": value} if key == "data" and isinstance(value, str) else value
+
+
+def _stage_block(name: Any, block: Any) -> dict[str, Any] | None:
+    """Return a stage's settings; the name of a task alone is its data, nothing at all leaves the stage out."""
+    if block is None or isinstance(block, Mapping):
+        return None if block is None else dict(block)
+    if isinstance(block, str):
+        return {"data": block}
+    raise ConfigError(f"stage '{name}': expected settings, the name of a task or null, found {block!r:.60}")
 
 
 def _check_name(name: str) -> None:

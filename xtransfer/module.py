@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -41,7 +41,8 @@ class TransferModule(LightningModule):
         weight_decay: Decay of matrices; biases and norms have none.
         adam_epsilon: Epsilon of AdamW.
         layer_decay: Each layer's learning rate is that of the layer above times this.
-        warmup: Steps of linear warm-up: a share of all steps if below 1, else their number. Then linear decay to 0.
+        warmup: Steps of linear warm-up: a share of all steps if below 1, else their number.
+        schedule: What follows: ``linear`` decay to 0 at the last step, or a ``constant`` rate.
         pretrained: Load the encoder's weights; False when a checkpoint follows.
     """
 
@@ -61,6 +62,7 @@ class TransferModule(LightningModule):
         adam_epsilon: float = 1e-8,
         layer_decay: float = 1.0,
         warmup: float = 0.1,
+        schedule: Literal["linear", "constant"] = "linear",
         pretrained: bool = True,
     ) -> None:
         super().__init__()
@@ -75,6 +77,7 @@ class TransferModule(LightningModule):
         )
         self.tasks = {spec["name"]: spec for spec in tasks}
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
+        self.schedule = schedule
         self.weight_decay, self.adam_epsilon, self.layer_decay = weight_decay, adam_epsilon, layer_decay
         self.heads = nn.ModuleDict()
         factories = heads or {}
@@ -175,7 +178,7 @@ class TransferModule(LightningModule):
         self._log_scores("test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0."""
+        """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         heads = [p for p in self.heads.parameters() if p.requires_grad]
         for decay, matrices in ((self.weight_decay, True), (0.0, False)):
@@ -184,10 +187,13 @@ class TransferModule(LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon)
         total = max(1, int(self.trainer.estimated_stepping_batches))
         warm = int(self.warmup if self.warmup >= 1 else self.warmup * total)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: step / max(1, warm) if step < warm else max(0.0, (total - step) / max(1, total - warm)),
-        )
+
+        def share(step: int) -> float:
+            if step < warm:
+                return step / warm
+            return 1.0 if self.schedule == "constant" else max(0.0, (total - step) / max(1, total - warm))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # ------------------------------------------------------------------ hand-over

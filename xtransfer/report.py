@@ -15,16 +15,27 @@ from xtransfer.results import Results, markdown, table
 from xtransfer.stage_cli import parse
 
 
-def scored(results: Results, plan: Plan) -> str:
-    """Return the tables of a run, how to read them, and where everything is."""
+def scored(results: Results, plan: Plan, program: str = "xtransfer") -> str:
+    """Return the tables of a run, how to read them, where everything is, and what to try next.
+
+    Args:
+        results: The scores.
+        plan: The run.
+        program: How the command line is called here.
+    """
     if not len(results):
-        return f"No scores: no test row has a gold label. Predictions are in {plan.folder}."
-    legend = (
-        "mean: over the languages of the row; gap: English less the mean of the others (smaller is better transfer).\n"
-        f"Every score with all that led to it: {plan.folder / 'results.jsonl'}\n"
-        f"Learning curves: tensorboard --logdir {plan.folder}"
-    )
-    return f"\n{table(results)}\n\n{legend}"
+        return f"No scores: no row that was scored has a gold label. Predictions are in {plan.folder}."
+    files = " ".join(f"--config {name}" for name in plan.files)
+    stage = plan.stages[-1].name
+    legend = [
+        "mean: over the languages of a row; gap: English less the mean of the others (smaller is better transfer)",
+        f"every score and how it came about: {plan.folder / 'results.jsonl'}",
+        f"learning curves:                    tensorboard --logdir {plan.folder}",
+        f"next, change something:             {program} fit {files} --stages.{stage}.seed_everything 2",
+        "                                    (stages that did not change are not trained again)",
+        f"next, the real thing:               {program} configs",
+    ]
+    return "\n".join(["", table(results), "", *legend])
 
 
 def checked(steps: Sequence[Step]) -> str:

@@ -158,13 +158,16 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequenc
 def table(results: Results) -> str:
     """Return a run's scores: one table a task and score, stages as rows, languages as columns, with mean and gap.
 
-    Test scores come last, each task's main score first; of the development scores only the main one is told.
+    A task's main score comes first. Development scores are told of tasks that have no test scores.
     """
+    tested = {row.task for row in results.where(split="test")}
+    shown = Results(row for row in results if row.split == "test" or row.task not in tested)
+    tasks = dict.fromkeys(row.task for row in shown)
     parts = []
-    for split in ("validation", "test"):
-        keys = dict.fromkeys((row.task, row.metric) for row in results.where(split=split, main=True))
-        keys |= dict.fromkeys((row.task, row.metric) for row in results.where(split=split) if split == "test")
-        parts += [_one_table(results.where(split=split, task=task, metric=metric)) for task, metric in keys]
+    for task in tasks:
+        rows = shown.where(task=task)
+        metrics = dict.fromkeys([row.metric for row in rows.where(main=True)] + [row.metric for row in rows])
+        parts += [_one_table(rows.where(metric=metric)) for metric in metrics]
     return "\n\n".join(parts)
 
 

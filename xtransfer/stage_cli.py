@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import xtransfer.datamodules as datamodules
-from xtransfer.config import Stage
+from xtransfer.config import RUN_KEYS, STAGE_KEYS, Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.module import TransferModule
@@ -149,25 +149,36 @@ def data_of(cli: StageCLI) -> TaskDataModule:
 
 def complaints(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the keys of a stage, each with the nearest right spelling."""
-    yield from _unknown("", config, TOP_KEYS)
+    yield from _unknown("", config, TOP_KEYS, (*RUN_KEYS, *STAGE_KEYS))
     for key, builder in (("trainer", Trainer.__init__), ("model", TransferModule.__init__)):
         block = config.get(key) or {}
         if not isinstance(block, Mapping):
             yield f"{key}: expected settings, found {block!r:.60}"
             continue
         yield from _unknown(key, block, _parameters(builder))
-    data = config.get("data")
+    yield from _of_data("data", config.get("data"))
+
+
+def _of_data(where: str, data: Any) -> Iterator[str]:
+    """Yield what is wrong with a task's block, further data sets it is evaluated on included."""
+    data = {"class_path": data} if isinstance(data, str) else data
     if not isinstance(data, Mapping) or not data.get("class_path"):
-        yield "data: name a task, e.g. data: {class_path: MNLI}; `xtransfer tasks` lists them"
+        yield f"{where}: name a task, e.g. {{class_path: MNLI}}; `xtransfer tasks` lists them"
         return
-    name = str(data["class_path"])
+    name, settings = str(data["class_path"]), data.get("init_args") or {}
     short = name.removeprefix("xtransfer.datamodules.")
+    if not isinstance(settings, Mapping):
+        yield f"{where}.init_args: expected settings, found {settings!r:.60}"
+        return
     if "." not in short:
         if short not in datamodules.__all__:
-            yield f"data.class_path: no task '{name}'{nearest(short, datamodules.__all__)}"
+            yield f"{where}.class_path: no task '{name}'{nearest(short, datamodules.__all__)}"
             return
-        yield from _unknown("data", data.get("init_args") or {}, _parameters(getattr(datamodules, short).__init__))
-    yield from _unknown("data", data, ("class_path", "init_args", "dict_kwargs"))
+        yield from _unknown(where, settings, _parameters(getattr(datamodules, short).__init__))
+    yield from _unknown(where, data, ("class_path", "init_args", "dict_kwargs"))
+    members = settings.get("evaluate")
+    for number, member in enumerate(members if isinstance(members, list) else []):
+        yield from _of_data(f"{where}.evaluate[{number}]", member)
 
 
 def own_message(error: BaseException | None) -> str:
@@ -182,24 +193,29 @@ def own_message(error: BaseException | None) -> str:
 def shorten(message: str) -> str:
     """Keep of a parser's message which key it is about, what was expected and what was found."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    key = re.search(r'Parser key "([^"]+)"', message)
-    expected = [
-        line.removeprefix("- ") for line in lines if re.match(r"(- )?(Expected|Problem|Not|Option|Unexpected)", line)
-    ]
-    found = [line.replace("Given value: ", "found ") for line in lines if line.startswith("Given value: ")]
-    told = "; ".join([*dict.fromkeys(expected[:2]), *found[:1]]) or " ".join(lines[:4])
-    return f"{key.group(1)}: {told}" if key else told
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    expected: list[str] = []
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if "Problem with given class_path" in line:  # the line below says which
+            expected += [] if after.startswith("Parser key") else [f"{line} {after}"]
+        elif re.match(r"- (?!a |Does not|Expected a <class 'NoneType'>)|(Expected|Not|Option|Unexpected) ", line):
+            expected.append(line)
+    found = [f"found {line.removeprefix('Given value: '):.80}" for line in lines if line.startswith("Given value: ")]
+    told = [line.removeprefix("- ") for line in dict.fromkeys(expected)]
+    return ": ".join([*[".".join(keys)] * bool(keys), "; ".join([*told[:2], *found[:1]]) or " ".join(lines[:4])])
 
 
 def _parameters(function: Any) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs", "tasks")]
 
 
-def _unknown(prefix: str, block: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> Iterator[str]:
+def _unknown(
+    prefix: str, block: Mapping[str, Any], known: Sequence[str], elsewhere: Sequence[str] = ()
+) -> Iterator[str]:
     for key in block:
         if str(key).rstrip("+") not in known:
             where = f"{prefix}.{key}" if prefix else str(key)
-            yield f"unknown key '{where}'{nearest(str(key), known)}"
+            yield f"unknown key '{where}'{nearest(str(key), {*known, *elsewhere} - {key})}"
 
 
 def seed() -> int:
