@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,6 @@ def test_a_finished_stage_is_skipped_and_a_changed_one_is_not(config, tmp_path):
 
 
 def test_changed_data_train_again(config, tmp_path):
-    import shutil
-
     shutil.copytree(DATA / "mnli", tmp_path / "data" / "mnli")
     config["data"]["init_args"]["data_dir"] = str(tmp_path / "data")
     first, second = (prepare(expand(only(config, "mnli")))[0].identity for _ in range(2))
@@ -206,6 +205,9 @@ def test_retrieval_needs_no_training(config, tmp_path):
     lines = (tmp_path / "runs/toy/2-tatoeba/predictions/tatoeba/test-de.tsv").read_text().splitlines()
     assert len(lines) == 3
     assert set(map(int, lines)) <= {0, 1, 2}
+    shutil.rmtree(tmp_path / "runs/toy/2-tatoeba/encoder")
+    with pytest.raises(ConfigError, match="stage 'tatoeba' is not trained"):  # it goes on from mnli's encoder
+        evaluate(only(config, "mnli", tatoeba=tatoeba), "test")
 
 
 def test_the_kept_model_is_the_best_and_its_checkpoint_loads(config, tmp_path):

@@ -179,8 +179,6 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
             flags.add(word)
         elif word.startswith("--") and (key := re.split("[.=]", word, maxsplit=1)[0])[2:] not in KEYS:
             raise ConfigError(f"unknown option '{key}'{nearest(key, ['--config', *FLAGS, *(f'--{k}' for k in KEYS)])}")
-        elif word.startswith("--") and "=" not in word and words:
-            rest += [word, words.pop(0)]
         else:
             rest.append(word)
     return files, flags, rest

@@ -116,7 +116,7 @@ def load(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8") as stream:
             loaded = yaml.load(stream, Loader=_UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {error}") from error
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: expected keys such as 'model', 'data', 'trainer', 'stages'; found {loaded!r:.60}")
     return loaded
@@ -170,13 +170,14 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
             raise ConfigError(f"'{word}' is no option; settings are written --trainer.max_epochs 1")
         key, equals, value = word[2:].partition("=")
         if not equals:
-            if not words:
+            if not words or words[0].startswith("--"):
                 raise ConfigError(f"--{key} has no value")
             value = words.pop(0)
         try:
             pairs.append((key, yaml.safe_load(value)))
         except yaml.YAMLError as error:
-            raise ConfigError(f"--{key}: '{value}' is not readable as YAML: {error}") from error
+            fault = " ".join(str(error).split())
+            raise ConfigError(f"--{key}: '{value}' is not readable as YAML: {fault}") from error
     return pairs
 
 

@@ -113,10 +113,10 @@ def evaluate(
             continue
         writer = PredictionWriter(step.folder / "predictions")
         cli = _build(step, (writer,))
-        if cli.datamodule.trains:
-            if not (step.folder / "encoder").is_dir():
-                raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
+        if (step.folder / "encoder").is_dir():
             cli.model.load_parts(step.folder, ("encoder", "heads"))
+        elif cli.datamodule.trains or step.stage.start:
+            raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
         runner = getattr(cli.trainer, command)
         runner(cli.model, datamodule=cli.datamodule, **({"verbose": False} if command != "predict" else {}))
         if command != "predict":

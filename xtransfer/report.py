@@ -56,7 +56,7 @@ def printed(plan: Plan) -> str:
     for stage in plan.stages:
         cli = parse(stage, plan.folder / f"{stage.number}-{stage.name}")
         block = yaml.safe_load(cli.parser.dump(cli.config))
-        init = None if stage.start is None else {"from": stage.start, "parts": list(stage.parts)}
+        init = {"from": stage.start, "parts": list(stage.parts)} if stage.start or stage.parts else None
         stages[stage.name] = block | {"init": init, "select": stage.select}
     whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

@@ -178,7 +178,7 @@ def _one_table(chosen: Results) -> str:
     columns = [c for c in [*chosen.languages(), MEAN, GAP] if any(c in row for row in values.values())]
     chains = {stage: chosen.where(stage=stage).rows[-1].chain for stage in stages}
     rows = [
-        [_label(chains[stage]), *[f"{values[stage][c]:.1f}" if c in values[stage] else "" for c in columns]]
+        [_label(chains[stage], stage), *[f"{values[stage][c]:.1f}" if c in values[stage] else "" for c in columns]]
         for stage in stages
     ]
     longer, alone = [s for s in stages if len(chains[s]) > 1], [s for s in stages if len(chains[s]) == 1]
@@ -193,5 +193,5 @@ def _one_table(chosen: Results) -> str:
     return f"{title}\n\n{markdown(['trained on', *columns], rows)}"
 
 
-def _label(chain: Sequence[str]) -> str:
-    return " → ".join(chain) or "nothing"
+def _label(chain: Sequence[str], stage: str) -> str:
+    return " → ".join(chain if stage in chain else [*chain, f"{stage} (not trained)"])

@@ -1,4 +1,4 @@
-"""Tokenised features on disk: made once, named by all that changes them, read back with their checksums."""
+"""Tokenised features on disk: made once, named by all that changes them and by their checksum."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def cache_folder(chosen: Path | None = None) -> Path:
 def cached(identity: Mapping[str, Any], build: Callable[[Counter[str]], Iterator[Feature]], folder: Path) -> FeatureSet:
     """Return the features that `identity` names: from the cache, or built, stored and returned.
 
-    A file that fails its checksums is reported and built again. Two processes may build the same file: each writes
+    A file that fails its checksum is reported and built again. Two processes may build the same file: each writes
     its own and renames it, and the results are equal.
 
     Args:
@@ -68,13 +68,14 @@ def cached(identity: Mapping[str, Any], build: Callable[[Counter[str]], Iterator
         folder: The cache.
     """
     text = json.dumps({**identity, "code": code_version()}, sort_keys=True, default=str, ensure_ascii=False)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
-    if path.exists():
-        try:
-            table = pq.read_table(path, page_checksum_verification=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
+    for path in sorted(folder.glob(f"{key}-*.parquet")):
+        content = path.read_bytes()
+        if path == _named(folder, key, content):
+            table = pq.read_table(pa.BufferReader(content))
             return FeatureSet(table, Counter(json.loads(table.schema.metadata[b"counts"])))
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
-            log.warning("cached features %s cannot be read (%s): they are made again", path, error)
+        log.warning("cached features %s are damaged, their checksum differs: they are made again", path)
+        path.unlink(missing_ok=True)
     counts: Counter[str] = Counter()
     table = _table(build(counts))
     table = table.replace_schema_metadata({"counts": json.dumps(counts), "identity": text})
@@ -82,11 +83,16 @@ def cached(identity: Mapping[str, Any], build: Callable[[Counter[str]], Iterator
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
     os.close(handle)
     try:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        os.replace(temporary, path)
+        pq.write_table(table, temporary, compression="zstd")
+        os.replace(temporary, _named(folder, key, Path(temporary).read_bytes()))
     finally:
         Path(temporary).unlink(missing_ok=True)
     return FeatureSet(table, counts)
+
+
+def _named(folder: Path, key: str, content: bytes) -> Path:
+    """Return the path of a file: the checksum in its name covers all of it, unlike those within the format."""
+    return folder / f"{key}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
 
 
 def _table(features: Iterator[Feature]) -> pa.Table:

@@ -167,7 +167,7 @@ class World:
     def pairs(self, split: str, rounds: int) -> list[Pair]:
         """Draw NLI pairs: in each round and family one hypothesis with three premises, one for each label.
 
-        The templates give nearly every form of premise to all three labels: neither sentence alone tells the label.
+        The templates give most forms of premise to two or three labels: neither sentence alone tells the label.
         """
         rng = random.Random(f"{self._seed}/nli/{split}")
 
