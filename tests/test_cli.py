@@ -224,6 +224,21 @@ def test_a_wrong_second_file_is_told_in_one_line(write, tmp_path, capsys, text, 
     assert message in refused(capsys, "fit", "--config", write(), "--config", tmp_path / "over.yaml")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.accelerator", "tpuu"], "stage 'mnli': trainer: You selected an invalid accelerator name"),
+        (["--trainer.devices", "0"], "stage 'mnli': trainer: `Trainer(devices=0)` value is not a valid input"),
+    ],
+)
+def test_what_the_trainer_refuses_is_told_in_one_line(write, tmp_path, capsys, words, message):
+    assert main(["fit", "--config", str(write()), *words]) == 2
+    said = capsys.readouterr().err
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert not list((tmp_path / "runs").rglob("DONE"))
+
+
 def test_scoring_what_was_not_trained_is_refused(write, capsys):
     assert "stage 'mnli' is not trained: run `xtransfer fit` first" in refused(capsys, "test", "--config", write())
 

@@ -65,7 +65,9 @@ def test_several_runs_are_loaded_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ['{"run": "toy"', "[1]", "3", '{"run": "toy"}', '{"colour": 1}'], ids=["cut", "list", "number", "few", "key"]
+    "line",
+    ['{"run": "toy"', "[1]", "3", '{"run": "toy"}', '{"colour": 1}'],
+    ids=["cut", "list", "number", "few", "key"],
 )
 def test_a_broken_line_is_named(tmp_path, line):
     file = tmp_path / "results.jsonl"
@@ -141,11 +143,13 @@ def test_table_by_hand():
     ]
 
 
-def test_the_title_tells_rows_and_numbers_and_an_empty_chain_is_nothing():
+def test_the_title_tells_rows_and_numbers_and_what_was_not_trained_is_said():
     rows = [row("de", chain=[], rows="validation[:9]", n=9), row("zh", chain=[], rows="validation[:9]", n=7)]
     lines = table(Results(rows)).splitlines()
     assert lines[0] == "xquad: f1 in percent, test rows (validation[:9]), 7 to 9 examples a language"
-    assert lines[4].startswith("| nothing ")
+    assert lines[4].startswith("| qa (not trained) |")
+    rows = [row(chain=["mnli"], stage="tatoeba")]
+    assert table(Results(rows)).splitlines()[4].startswith("| mnli → tatoeba (not trained) |")
 
 
 def test_the_main_score_comes_first_and_development_scores_only_without_test_scores():

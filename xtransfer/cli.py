@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ settings used most
 
 
 FLAGS = ("--print_config", "--check", "--force", "--help=all")
-KEYS = "name out_dir stages seed_everything model data trainer ckpt_path init select".split()
+KEYS = ("name", "out_dir", "stages", "seed_everything", "model", "data", "trainer", "init", "select")
 
 NOISE = (
     ".*does not have many workers.*",
@@ -140,18 +141,24 @@ def _run(command: str, words: list[str]) -> int:
     _quiet()
 
     if "--print_config" in flags:
-        print(printed(plan), end="")
+        _say(printed(plan).rstrip())
         return 0
     if "--check" in flags:
-        print(checked(pipeline.prepare(plan)))
+        _say(checked(pipeline.prepare(plan)))
         return 0
     if command == "fit":
-        print(scored(pipeline.run(plan, force="--force" in flags), plan, _program()))
+        _say(scored(pipeline.run(plan, force="--force" in flags), plan, _program()))
     else:
         results = pipeline.evaluate(plan, command)
         if command != "predict":
-            print(scored(results, plan, _program()))
+            _say(scored(results, plan, _program()))
     return 0
+
+
+def _say(text: str) -> None:
+    """Print, but in one process only where a strategy has started several."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(text)
 
 
 def _program() -> str:
@@ -233,7 +240,8 @@ def _quiet() -> None:
     import transformers
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    logging.getLogger("xtransfer").setLevel(logging.INFO)
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    logging.getLogger("xtransfer").setLevel(logging.INFO if first else logging.WARNING)
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("lightning"):
             logging.getLogger(name).setLevel(logging.WARNING)

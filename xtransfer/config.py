@@ -26,7 +26,7 @@ class Stage:
     Args:
         name: Its name in the file.
         number: Its place in the run, from 1.
-        config: seed_everything, model, data, trainer, ckpt_path.
+        config: seed_everything, model, data, trainer.
         start: The stage whose weights it starts from; None: the pretrained encoder.
         parts: What it takes over from there.
         select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.

@@ -80,13 +80,9 @@ class TransferModule(LightningModule):
         self.schedule = schedule
         self.weight_decay, self.adam_epsilon, self.layer_decay = weight_decay, adam_epsilon, layer_decay
         self.heads = nn.ModuleDict()
-        factories = heads or {}
-        for name in factories:
-            if name not in (known := {spec["head"] for spec in tasks}):
-                raise ConfigError(f"model.heads: no task here uses a head '{name}'{nearest(name, known)}")
         for spec in tasks:
             if spec["head"] not in self.heads:
-                self.add_head(spec["head"], self._new_head(spec, factories.get(spec["head"])))
+                self.add_head(spec["head"], self._new_head(spec, (heads or {}).get(spec["head"])))
         self.metrics = nn.ModuleDict(
             {
                 f"{split}/{spec['name']}/{language}": KINDS[spec["kind"]].metric(spec)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -23,7 +24,7 @@ from xtransfer.errors import ConfigError, nearest
 from xtransfer.module import TransferModule
 
 DEFAULT_SEED = 1
-TOP_KEYS = ("seed_everything", "model", "data", "trainer", "ckpt_path")
+TOP_KEYS = ("seed_everything", "model", "data", "trainer")
 
 
 class StageCLI(LightningCLI):
@@ -69,7 +70,11 @@ class StageCLI(LightningCLI):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the trainer; it keeps the model that `select` names."""
+        """Build the trainer; it keeps the model that `select` names.
+
+        Raises:
+            ConfigError: The trainer refuses a value, such as an accelerator that is not there.
+        """
         chosen_by_score = self.stage.select != "last" and bool(self.datamodule.portions("validation"))
         if self.datamodule.trains and chosen_by_score:
             monitor = self.model.monitor() if self.stage.select == "best" else self.stage.select
@@ -82,7 +87,10 @@ class StageCLI(LightningCLI):
                 enable_version_counter=False,
             )
             self.trainer_defaults["callbacks"].append(self.checkpoint)
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise ConfigError(f"stage '{self.stage.name}': trainer: {' '.join(str(error).split())}") from error
 
     def dump(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""
