@@ -186,7 +186,12 @@ def test_a_training_step_lowers_the_loss(module):
 
 def test_checkpoints_hold_plain_data(module, tmp_path):
     trainer = Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, max_steps=1, enable_model_summary=False
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        max_steps=1,
+        enable_model_summary=False,
     )
     trainer.fit(module, DataLoader([batch()], batch_size=None))
     trainer.save_checkpoint(tmp_path / "x.ckpt")

@@ -73,6 +73,7 @@ KEYS = ("name", "out_dir", "stages", "seed_everything", "model", "data", "traine
 NOISE = (
     ".*does not have many workers.*",
     ".*Checkpoint directory.*exists.*",
+    ".*Experiment logs directory.*exists.*",
     ".*treespec.*",
     ".*The number of training batches.*",
     ".*Trainer was initialized.*",
