@@ -15,7 +15,7 @@ import yaml
 
 from xtransfer import __version__, datamodules
 from xtransfer.cli import RUN_HELP, main
-from xtransfer.config import read, shipped
+from xtransfer.config import STAGE_KEYS, read, shipped
 
 DATA = Path(__file__).parent / "data"
 HEAVY = ("torch", "lightning", "transformers", "datasets")
@@ -98,7 +98,7 @@ def test_every_setting_in_the_help_exists():
         if setting:
             assert setting in inspect.signature(owners[key].__init__).parameters, f"{key}.{setting}"
         else:
-            assert key in ("seed_everything", "data", "init", "select")
+            assert key in ("seed_everything", "data", *STAGE_KEYS)
 
 
 def test_help_of_every_setting_lists_all_of_them(capsys):

@@ -62,13 +62,14 @@ settings used most
   trainer.max_epochs       epochs (default: 3); trainer.* are Lightning's Trainer options
   init                     null: start from the pretrained encoder; {{from: STAGE, parts: [encoder, heads]}}
   select                   best (default), last, or a score such as val/tydiqa/f1/mean
+  protocol                 name of the recipe followed; kept with the results
 
 `xtransfer {command} --help=all` prints every setting.
 """
 
 
 FLAGS = ("--print_config", "--check", "--force", "--help=all")
-KEYS = ("name", "out_dir", "stages", "seed_everything", "model", "data", "trainer", "init", "select")
+KEYS = ("name", "out_dir", "stages", "seed_everything", "model", "data", "trainer", "init", "select", "protocol")
 
 NOISE = (
     ".*does not have many workers.*",

@@ -14,7 +14,7 @@ import yaml
 from xtransfer.errors import ConfigError, nearest
 
 RUN_KEYS = ("stages", "name", "out_dir")
-STAGE_KEYS = ("init", "select")
+STAGE_KEYS = ("init", "select", "protocol")
 MAX_BYTES = 1_000_000
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
 
@@ -30,6 +30,7 @@ class Stage:
         start: The stage whose weights it starts from; None: the pretrained encoder.
         parts: What it takes over from there.
         select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.
+        protocol: Name of the published recipe it follows; kept with its results.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stage:
     start: str | None
     parts: tuple[str, ...] = ("encoder",)
     select: str = "best"
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,9 @@ def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ())
 def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     init = merged.pop("init", {}) if "init" in merged else {}
     select = str(merged.pop("select", "best"))
+    protocol = str(merged.pop("protocol", ""))
     if init is None:
-        return Stage(name, len(before) + 1, merged, None, (), select)
+        return Stage(name, len(before) + 1, merged, None, (), select, protocol)
     if not isinstance(init, Mapping) or set(init) - {"from", "parts"}:
         raise ConfigError(f"stage '{name}': init is null or has the keys 'from' and 'parts', found {init!r:.80}")
     start = init.get("from", before[-1] if before else None)
@@ -251,7 +254,7 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     parts = init.get("parts", ("encoder",))
     if not isinstance(parts, (list, tuple)):
         raise ConfigError(f"stage '{name}': init.parts: expected a list such as [encoder, heads], found {parts!r:.60}")
-    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select)
+    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol)
 
 
 def _override_stages(blocks: dict[Any, Any], overrides: Sequence[tuple[str, Any]]) -> None:

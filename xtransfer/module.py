@@ -85,7 +85,7 @@ class TransferModule(LightningModule):
                 self.add_head(spec["head"], self._new_head(spec, (heads or {}).get(spec["head"])))
         self.metrics = nn.ModuleDict(
             {
-                f"{split}/{spec['name']}/{language}": KINDS[spec["kind"]].metric(spec)
+                f"{split}/{spec['name']}/{language}": KINDS[spec["kind"]].metric(spec, language)
                 for spec in tasks
                 for split, languages in (("val", "dev_languages"), ("test", "languages"))
                 for language in spec[languages]
@@ -106,7 +106,7 @@ class TransferModule(LightningModule):
 
     def layer_of(self, spec: Mapping[str, Any]) -> int:
         """Return the encoder layer a task's head reads, the embeddings counting as 0."""
-        chosen = self.layer if self.layer is not None else KINDS[spec["kind"]].layer(self.encoder.depth)
+        chosen = self.layer if self.layer is not None else KINDS[spec["kind"]].layer(self.encoder.depth, spec)
         return self.encoder.depth if chosen is None else chosen
 
     def head(self, name: str) -> Head:
@@ -217,7 +217,8 @@ class TransferModule(LightningModule):
     # ------------------------------------------------------------------ within
     def _new_head(self, spec: Mapping[str, Any], factory: HeadFactory | None) -> Head:
         kind = KINDS[spec["kind"]]
-        head = (factory or kind.head)(self.encoder.hidden_size, kind.num_labels(spec))
+        width = self.encoder.hidden_size
+        head = factory(width, kind.num_labels(spec)) if factory else kind.new_head(spec, width)
         head.labels = tuple(spec["labels"])
         return head
 

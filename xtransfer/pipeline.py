@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xtransfer.checks import check_stage
-from xtransfer.config import Plan, Stage, expand, parse_overrides, read
-from xtransfer.errors import ConfigError, DataError
+from xtransfer.config import Plan, expand, parse_overrides, read
+from xtransfer.errors import ConfigError
 from xtransfer.predictions import PredictionWriter
-from xtransfer.provenance import result_rows, versions
+from xtransfer.provenance import result_rows
 from xtransfer.results import Results
-from xtransfer.stage_cli import StageCLI, data_of, parse
+from xtransfer.stage_cli import StageCLI
+from xtransfer.steps import Step, prepare, stage_folder
 
-__all__ = ["evaluate", "expand", "run"]
+__all__ = ["evaluate", "expand", "prepare", "run"]
 
 log = logging.getLogger(__name__)
-VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
-
-
-@dataclass
-class Step:
-    """A stage that was parsed and checked, with what tells whether it is done.
-
-    Attributes:
-        stage: The stage.
-        folder: Its folder.
-        parsed: Its parsed configuration.
-        origins: Where its rows come from, by portion.
-        counts: What was found in them, by portion.
-        identity: Digest of all that determines its outcome: configuration, data, and the stage it starts from.
-    """
-
-    stage: Stage
-    folder: Path
-    parsed: StageCLI
-    origins: dict[str, str]
-    counts: dict[str, Mapping[str, int]]
-    identity: str
-
-    @property
-    def done(self) -> bool:
-        """Whether the stage was finished with this very configuration and data."""
-        mark = self.folder / "DONE"
-        return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == self.identity
 
 
 def run(
@@ -120,46 +90,10 @@ def evaluate(
         runner = getattr(cli.trainer, command)
         runner(cli.model, datamodule=cli.datamodule, **({"verbose": False} if command != "predict" else {}))
         if command != "predict":
-            results.rows += result_rows(plan, step.stage, cli, step.identity, _chain(plan, step.stage, cli)).rows
+            results.rows += result_rows(plan, step, cli).rows
         _tell_files(writer)
         _release(cli)
     return results
-
-
-def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test")) -> list[Step]:
-    """Parse every stage, and check its data, encoder and tokenizer, before anything is trained."""
-    steps: list[Step] = []
-    parsed = [parse(stage, _folder(plan, stage)) for stage in plan.stages]
-    for stage, cli in zip(plan.stages, parsed, strict=True):
-        try:
-            steps.append(_check(plan, stage, cli, splits, steps))
-        except (ConfigError, DataError) as error:
-            raise type(error)(f"stage '{stage.name}': {str(error).removeprefix(f'stage {stage.name!r}: ')}") from error
-    return steps
-
-
-def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
-    data = data_of(cli)
-    longest = check_stage(stage, cli, data)
-    wanted = [split for split in splits if data.trains or split == "test"]
-    counts = data.check(longest, wanted)
-    origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
-    for portion, told in counts.items():
-        published = told["rows_published"]
-        if published and published != told["rows_in_source"]:
-            log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
-    start = next((step.identity for step in before if step.stage.name == stage.start), None)
-    everything = {
-        "config": _lasting(cli),
-        "start": start,
-        "parts": stage.parts,
-        "select": stage.select,
-        "origins": origins,
-        "version": versions()["xtransfer"],
-    }
-    text = json.dumps(everything, sort_keys=True, default=str)
-    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Step(stage, _folder(plan, stage), cli, origins, dict(counts), identity)
 
 
 def _train(plan: Plan, step: Step) -> Results:
@@ -170,7 +104,7 @@ def _train(plan: Plan, step: Step) -> Results:
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     if stage.start is not None:
         start = next(other for other in plan.stages if other.name == stage.start)
-        model.load_parts(_folder(plan, start), stage.parts)
+        model.load_parts(stage_folder(plan, start), stage.parts)
     started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
     log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
     selected = "not trained"
@@ -180,7 +114,7 @@ def _train(plan: Plan, step: Step) -> Results:
             raise ConfigError(f"stage '{stage.name}' was interrupted")
         selected = _select(cli)
         log.info("%s: trained for %d steps; kept: %s", stage.name, trainer.global_step, selected)
-    steps, chain, results = trainer.global_step, _chain(plan, stage, cli), Results()
+    steps, results = trainer.global_step, Results()
     if trainer.is_global_zero:
         model.save_parts(folder)
         data.load_tokenizer().save_pretrained(folder / "encoder")
@@ -189,7 +123,7 @@ def _train(plan: Plan, step: Step) -> Results:
         if data.portions(split):
             score = trainer.validate if split == "validation" else trainer.test
             score(model, datamodule=data, verbose=False)
-            results.rows += result_rows(plan, stage, cli, step.identity, chain, selected, steps).rows
+            results.rows += result_rows(plan, step, cli, selected, steps).rows
     if trainer.is_global_zero:
         (folder / "results.jsonl").unlink(missing_ok=True)
         results.append(folder / "results.jsonl")
@@ -215,30 +149,6 @@ def _select(cli: StageCLI) -> str:
     cli.model.load_state_dict(saved["state_dict"])
     score = float(cli.checkpoint.best_model_score)
     return f"best {cli.checkpoint.monitor} {score:.2f} at step {saved['global_step']}"
-
-
-def _chain(plan: Plan, stage: Stage, cli: StageCLI) -> tuple[str, ...]:
-    """Return the stages a stage's weights went through, itself included if it trains."""
-    own = (stage.name,) if cli.datamodule.trains else ()
-    chain: tuple[str, ...] = ()
-    start = stage.start
-    while start is not None:
-        chain = (start, *chain)
-        start = next(other.start for other in plan.stages if other.name == start)
-    return chain + own
-
-
-def _lasting(cli: StageCLI) -> dict[str, Any]:
-    """Return the parsed configuration without what cannot change an outcome."""
-    config: dict[str, Any] = json.loads(cli.parser.dump(cli.config, format="json"))
-    config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in VOLATILE}
-    init = config["data"].get("init_args", {})
-    config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
-    return config
-
-
-def _folder(plan: Plan, stage: Stage) -> Path:
-    return plan.folder / f"{stage.number}-{stage.name}"
 
 
 def _plan(

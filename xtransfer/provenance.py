@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-import xtransfer
-from xtransfer.config import Plan, Stage
+from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
 from xtransfer.kinds import KINDS
 from xtransfer.results import Results, Row
 from xtransfer.stage_cli import StageCLI, seed
-
-PACKAGES = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "tokenizers")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of everything that can change a score."""
-    found = {"xtransfer": xtransfer.__version__, "python": platform.python_version()}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+from xtransfer.steps import Step
+from xtransfer.versions import versions
 
 
 def result_rows(
     plan: Plan,
-    stage: Stage,
+    step: Step,
     cli: StageCLI,
-    identity: str,
-    chain: tuple[str, ...],
     selected: str = "",
     steps: int = 0,
 ) -> Results:
@@ -37,23 +26,23 @@ def result_rows(
 
     Args:
         plan: The run.
-        stage: The stage.
+        step: The stage, parsed and checked.
         cli: Its model and data, evaluated.
-        identity: Digest of all that determined the outcome.
-        chain: The stages the weights went through.
         selected: Which model was kept.
         steps: Optimisation steps of this stage.
     """
     common: dict[str, Any] = {
         "run": plan.name,
-        "stage": stage.name,
-        "chain": chain,
+        "stage": step.stage.name,
+        "protocol": step.stage.protocol,
+        "chain": step.chain,
+        "trained": step.trained,
         "encoder": cli.config.model.encoder,
         "seed": seed(),
         "steps": steps,
         "selected": selected,
-        "config": identity,
-        "config_file": str(plan.folder / f"{stage.number}-{stage.name}" / "config.yaml"),
+        "config": step.identity,
+        "config_file": str(step.folder / "config.yaml"),
         "versions": versions(),
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }

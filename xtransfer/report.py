@@ -10,9 +10,9 @@ import xtransfer.datamodules as datamodules
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
 from xtransfer.kinds import KINDS
-from xtransfer.pipeline import Step
 from xtransfer.results import Results, markdown, table
 from xtransfer.stage_cli import parse
+from xtransfer.steps import Step
 
 
 def scored(results: Results, plan: Plan, program: str = "xtransfer") -> str:
@@ -57,7 +57,7 @@ def printed(plan: Plan) -> str:
         cli = parse(stage, plan.folder / f"{stage.number}-{stage.name}")
         block = yaml.safe_load(cli.parser.dump(cli.config))
         init = {"from": stage.start, "parts": list(stage.parts)} if stage.start or stage.parts else None
-        stages[stage.name] = block | {"init": init, "select": stage.select}
+        stages[stage.name] = block | {"init": init, "select": stage.select, "protocol": stage.protocol}
     whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 

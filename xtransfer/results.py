@@ -22,6 +22,8 @@ class Row:
         run: Name of the run.
         stage: Name of the stage.
         chain: The stages its weights went through, the pretrained encoder left out.
+        trained: The tasks they were trained on, stage by stage.
+        protocol: Name of the published recipe the run follows; empty if none.
         task: Name of the task.
         head: Name of the head that was scored.
         language: Two-letter code.
@@ -37,6 +39,7 @@ class Row:
         encoder: Name of the encoder.
         layer: Encoder layer the head read, the embeddings counting as 0.
         pooling: How the head makes one vector of many; empty where it does not.
+        threshold: The threshold the score depends on and what it was chosen on; empty where there is none.
         seed: The run's seed.
         steps: Optimisation steps of the stage.
         selected: Which of its models was kept: the best by which score, at which step, or the last.
@@ -57,6 +60,8 @@ class Row:
     value: float
     n: int
     main: bool
+    trained: Sequence[str] = ()
+    protocol: str = ""
     rows: str = ""
     variant: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -64,6 +69,7 @@ class Row:
     encoder: str = ""
     layer: int | None = None
     pooling: str = ""
+    threshold: str = ""
     seed: int | None = None
     steps: int = 0
     selected: str = ""

@@ -297,4 +297,4 @@ def test_training_pairs_are_one_feature(layout):
 
 @pytest.mark.parametrize(("depth", "layer"), [(24, 14), (12, 7)])
 def test_default_layer_is_the_papers(depth, layer):
-    assert KINDS["retrieval"].layer(depth) == layer
+    assert KINDS["retrieval"].layer(depth, {"options": {}}) == layer

@@ -89,7 +89,7 @@ class Kind(ABC):
         """Return the number of outputs the head needs for a task's plain record."""
 
     @abstractmethod
-    def metric(self, spec: Mapping[str, Any]) -> RowMetric:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> RowMetric:
         """Return a fresh metric for one task in one language."""
 
     @abstractmethod
@@ -100,8 +100,12 @@ class Kind(ABC):
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """Write a language's predictions as the official evaluator reads them; pieces come in order, once each."""
 
-    def layer(self, depth: int) -> int | None:
-        """Return the encoder layer whose output this kind uses by default; None is the last."""
+    def new_head(self, spec: Mapping[str, Any], hidden_size: int) -> Head:
+        """Return a fresh head for a task's plain record."""
+        return self.head(hidden_size, self.num_labels(spec))
+
+    def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
+        """Return the encoder layer whose output a task uses by default; None is the last."""
         return None
 
 

@@ -63,7 +63,7 @@ class Classification(Kind):
         """One output a label."""
         return len(spec["labels"])
 
-    def metric(self, spec: Mapping[str, Any]) -> Accuracy:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> Accuracy:
         """Accuracy."""
         return Accuracy()
 

@@ -74,7 +74,7 @@ class MultipleChoice(Kind):
         """One score an option, whatever their number."""
         return 1
 
-    def metric(self, spec: Mapping[str, Any]) -> Accuracy:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> Accuracy:
         """Accuracy."""
         return Accuracy()
 

@@ -67,7 +67,7 @@ class Retrieval(Kind):
         """No outputs: the vector itself."""
         return 0
 
-    def metric(self, spec: Mapping[str, Any]) -> RetrievalAccuracy:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> RetrievalAccuracy:
         """Share of queries whose nearest candidate is the right one."""
         return RetrievalAccuracy()
 
@@ -83,6 +83,6 @@ class Retrieval(Kind):
         candidates = torch.stack([piece.value for piece in pieces if piece.part == CANDIDATE])
         return "".join(f"{names[best]}\n" for best in retrieve(queries, candidates))
 
-    def layer(self, depth: int) -> int | None:
+    def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
         """Layer 14 of 24, scaled: 7 of 12."""
         return round(14 / 24 * depth)

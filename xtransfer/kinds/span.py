@@ -107,7 +107,7 @@ class Span(Kind):
         """Start and end."""
         return 2
 
-    def metric(self, spec: Mapping[str, Any]) -> SpanScores:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> SpanScores:
         """F1 and exact match, as the official scripts of SQuAD 1.1 and 2.0."""
         options = self.settings(spec["options"])
         return SpanScores(no_answer=options["no_answer"], threshold=options["null_threshold"])

@@ -98,7 +98,7 @@ class Tagging(Kind):
         """One output a tag."""
         return len(spec["labels"])
 
-    def metric(self, spec: Mapping[str, Any]) -> TagScores:
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> TagScores:
         """Span F1 as seqeval computes it (both versions), and accuracy over words."""
         return TagScores(spec["labels"])
 

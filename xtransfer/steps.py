@@ -1,0 +1,104 @@
+"""A run's stages, parsed and checked before any is trained, each with the identity by which it is known as done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xtransfer.checks import check_stage
+from xtransfer.config import Plan, Stage
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.stage_cli import StageCLI, data_of, parse
+from xtransfer.versions import versions
+
+log = logging.getLogger(__name__)
+VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+
+
+@dataclass
+class Step:
+    """A stage that was parsed and checked, with what tells whether it is done.
+
+    Attributes:
+        stage: The stage.
+        folder: Its folder.
+        parsed: Its parsed configuration.
+        origins: Where its rows come from, by portion.
+        counts: What was found in them, by portion.
+        identity: Digest of all that determines its outcome: configuration, data, and the stage it starts from.
+        chain: The stages its weights are trained in, in order.
+        trained: The tasks of these.
+    """
+
+    stage: Stage
+    folder: Path
+    parsed: StageCLI
+    origins: dict[str, str]
+    counts: dict[str, Mapping[str, int]]
+    identity: str
+    chain: tuple[str, ...]
+    trained: tuple[str, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage was finished with this very configuration and data."""
+        mark = self.folder / "DONE"
+        return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == self.identity
+
+
+def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test")) -> list[Step]:
+    """Parse every stage, and check its data, encoder and tokenizer, before anything is trained."""
+    steps: list[Step] = []
+    parsed = [parse(stage, stage_folder(plan, stage)) for stage in plan.stages]
+    for stage, cli in zip(plan.stages, parsed, strict=True):
+        try:
+            steps.append(_check(plan, stage, cli, splits, steps))
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"stage '{stage.name}': {str(error).removeprefix(f'stage {stage.name!r}: ')}") from error
+    return steps
+
+
+def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
+    data = data_of(cli)
+    longest = check_stage(stage, cli, data)
+    wanted = [split for split in splits if data.trains or split == "test"]
+    counts = data.check(longest, wanted)
+    origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
+    for portion, told in counts.items():
+        published = told["rows_published"]
+        if published and published != told["rows_in_source"]:
+            log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
+    start = next((step for step in before if step.stage.name == stage.start), None)
+    everything = {
+        "config": _lasting(cli),
+        "start": start and start.identity,
+        "parts": stage.parts,
+        "select": stage.select,
+        "origins": origins,
+        "version": versions()["xtransfer"],
+    }
+    text = json.dumps(everything, sort_keys=True, default=str)
+    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+    chain, trained = (start.chain, start.trained) if start else ((), ())
+    if data.trains:
+        chain, trained = (*chain, stage.name), (*trained, data.record.name)
+    return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), identity, chain, trained)
+
+
+def _lasting(cli: StageCLI) -> dict[str, Any]:
+    """Return the parsed configuration without what cannot change an outcome."""
+    config: dict[str, Any] = json.loads(cli.parser.dump(cli.config, format="json"))
+    config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in VOLATILE}
+    init = config["data"].get("init_args", {})
+    config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
+    return config
+
+
+def stage_folder(plan: Plan, stage: Stage) -> Path:
+    """Return a stage's folder within that of its run."""
+    return plan.folder / f"{stage.number}-{stage.name}"

@@ -1,0 +1,16 @@
+"""The versions of everything that can change a score."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+import xtransfer
+
+PACKAGES = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "tokenizers")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that can change a score."""
+    found = {"xtransfer": xtransfer.__version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
