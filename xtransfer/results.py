@@ -60,7 +60,7 @@ class Row:
     value: float
     n: int
     main: bool
-    trained: Sequence[str] = ()
+    trained: Sequence[str] = field(default_factory=list)
     protocol: str = ""
     rows: str = ""
     variant: str = ""
