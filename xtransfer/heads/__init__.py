@@ -3,7 +3,8 @@
 from xtransfer.heads.base import Head, HeadOutput
 from xtransfer.heads.classification import ClassificationHead
 from xtransfer.heads.multiple_choice import MultipleChoiceHead
-from xtransfer.heads.retrieval import RetrievalHead, nearest_neighbours
+from xtransfer.heads.neighbours import mutual_neighbours, nearest_neighbours
+from xtransfer.heads.retrieval import RetrievalHead
 from xtransfer.heads.span import SpanHead, best_spans
 from xtransfer.heads.tagging import TaggingHead
 
@@ -16,5 +17,6 @@ __all__ = [
     "SpanHead",
     "TaggingHead",
     "best_spans",
+    "mutual_neighbours",
     "nearest_neighbours",
 ]
