@@ -74,7 +74,7 @@ class _Best:
         self.indices = like.new_zeros((rows, k), dtype=torch.long)
 
     def add(self, rows: slice, first: int, similarity: Tensor) -> None:
-        """Take in similarities ``(rows, columns)`` to the vectors from number `first` on; blocks come in rising order."""
+        """Take in similarities ``(rows, columns)`` to the vectors from number `first` on; blocks come in order."""
         columns = _top_columns(similarity, self.k)
         scores = torch.cat([self.scores[rows], similarity.gather(1, columns)], dim=1)
         indices = torch.cat([self.indices[rows], columns + first], dim=1)
