@@ -25,7 +25,7 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 
 LAYERS = (
     ("errors", "task", "results", "samplers", "heads", "heads.*", "demo", "demo.*"),
-    ("encoder", "pretrained", "offline", "metrics", "metrics.*", "sources", "sources.*"),
+    ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
     ("kinds", "kinds.*"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.heads import Head, HeadOutput
-from xtransfer.kinds import KINDS
-from xtransfer.metrics import Piece, RowMetric
+from xtransfer.kinds import KINDS, Retrieval
+from xtransfer.metrics import Piece, RetrievalScores, RowMetric, TaskMetric
+from xtransfer.optimizer import Schedule, parameter_groups, rate
 
 HeadFactory = Callable[[int, int], Head]
 Batch = Mapping[str, Any]
 PARTS = ("encoder", "heads")
+ALL = "all"
+"""In the name of a metric: it takes all languages of its task."""
 
 
 class TransferModule(LightningModule):
@@ -62,7 +65,7 @@ class TransferModule(LightningModule):
         adam_epsilon: float = 1e-8,
         layer_decay: float = 1.0,
         warmup: float = 0.1,
-        schedule: Literal["linear", "constant"] = "linear",
+        schedule: Schedule = "linear",
         pretrained: bool = True,
     ) -> None:
         super().__init__()
@@ -83,14 +86,13 @@ class TransferModule(LightningModule):
         for spec in tasks:
             if spec["head"] not in self.heads:
                 self.add_head(spec["head"], self._new_head(spec, (heads or {}).get(spec["head"])))
-        self.metrics = nn.ModuleDict(
-            {
-                f"{split}/{spec['name']}/{language}": KINDS[spec["kind"]].metric(spec, language)
-                for spec in tasks
-                for split, languages in (("val", "dev_languages"), ("test", "languages"))
-                for language in spec[languages]
-            }
-        )
+        self.metrics = nn.ModuleDict()
+        for spec in tasks:
+            for split, languages in (("val", spec["dev_languages"]), ("test", spec["languages"])):
+                joint = isinstance(KINDS[spec["kind"]], Retrieval)  # one metric takes the vectors of all languages
+                for language in [ALL] * bool(languages) if joint else languages:
+                    metric = KINDS[spec["kind"]].metric(spec, language)
+                    self.metrics[f"{split}/{spec['name']}/{language}"] = metric
         self.scores: dict[str, dict[str, float]] = {}
         """Scores of the last evaluation, by ``split/task/language``; a language without gold labels has none."""
 
@@ -119,6 +121,13 @@ class TransferModule(LightningModule):
         """Put a head in, in place of the one of that name if there is one."""
         self.heads[name] = head
 
+    def metric_of(self, split: str, task: str, language: str) -> TaskMetric:
+        """Return what scores a task in a language: ``split`` is ``val`` or ``test``."""
+        name = f"{split}/{task}/{language}"
+        metric = self.metrics[name if name in self.metrics else f"{split}/{task}/{ALL}"]
+        assert isinstance(metric, RowMetric | RetrievalScores)
+        return metric
+
     def monitor(self, task: str | None = None) -> str:
         """Return the name of the score by which models are chosen: a task's main score in its training language.
 
@@ -128,7 +137,7 @@ class TransferModule(LightningModule):
         spec = self.tasks[task] if task else next(iter(self.tasks.values()))
         if not spec["dev_languages"]:
             raise ConfigError(f"task '{spec['name']}' has no development rows to choose a model by")
-        return f"val/{spec['name']}/{spec['metric'] or KINDS[spec['kind']].main}/{spec['dev_languages'][0]}"
+        return f"val/{spec['name']}/{KINDS[spec['kind']].main_score(spec)}/{spec['dev_languages'][0]}"
 
     # ------------------------------------------------------------------ the steps
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -154,8 +163,7 @@ class TransferModule(LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, list[Piece]]:
         """Predict a batch."""
-        spec = self.tasks[batch["task"]]
-        return {"pieces": KINDS[spec["kind"]].decode(self(batch).logits, batch, spec)}
+        return {"pieces": self._evaluate(batch, "test")}
 
     def on_validation_epoch_start(self) -> None:
         """Forget the scores of the last evaluation."""
@@ -173,22 +181,22 @@ class TransferModule(LightningModule):
         """Log the scores of each task and language, and their mean over languages."""
         self._log_scores("test")
 
+    def on_predict_epoch_start(self) -> None:
+        """Forget what was predicted before."""
+        self._reset("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """Search the neighbours of all queries."""
+        for metric in self.metrics.values():
+            if isinstance(metric, RetrievalScores) and metric.items:
+                metric.compute()
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
-        heads = [p for p in self.heads.parameters() if p.requires_grad]
-        for decay, matrices in ((self.weight_decay, True), (0.0, False)):
-            group = [p for p in heads if (p.ndim > 1) == matrices]
-            groups += [{"params": group, "lr": self.head_lr, "weight_decay": decay, "name": "heads"}] if group else []
+        groups += parameter_groups(self.heads, self.head_lr, self.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon)
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        warm = int(self.warmup if self.warmup >= 1 else self.warmup * total)
-
-        def share(step: int) -> float:
-            if step < warm:
-                return step / warm
-            return 1.0 if self.schedule == "constant" else max(0.0, (total - step) / max(1, total - warm))
-
+        share = rate(max(1, int(self.trainer.estimated_stepping_batches)), self.warmup, self.schedule)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -215,6 +223,12 @@ class TransferModule(LightningModule):
                 self._load_head(name, folder / "heads" / name)
 
     # ------------------------------------------------------------------ within
+    def _hand_over_thresholds(self, task: str, metric: RetrievalScores) -> None:
+        """Test pairs by the thresholds that were best on the development rows."""
+        test = self.metrics[f"test/{task}/{ALL}"]
+        assert isinstance(test, RetrievalScores)
+        test.chosen = {language: threshold for language, (threshold, _) in metric.thresholds.items()}
+
     def _new_head(self, spec: Mapping[str, Any], factory: HeadFactory | None) -> Head:
         kind = KINDS[spec["kind"]]
         width = self.encoder.hidden_size
@@ -234,29 +248,33 @@ class TransferModule(LightningModule):
         new.load_state_dict(old.state_dict())
 
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
-        spec = self.tasks[batch["task"]]
+        spec, language = self.tasks[batch["task"]], batch["language"]
         pieces = KINDS[spec["kind"]].decode(self(batch).logits, batch, spec)
-        metric = self._metric(f"{split}/{spec['name']}/{batch['language']}")
-        metric.update(pieces, [meta["gold"] for meta in batch["meta"]])
+        metric = self.metric_of(split, spec["name"], language)
+        golds = [meta["gold"] for meta in batch["meta"]]
+        if isinstance(metric, RetrievalScores):
+            metric.update(pieces, golds, language)
+        else:
+            metric.update(pieces, golds)
         return pieces
 
-    def _metric(self, name: str) -> RowMetric:
-        metric = self.metrics[name]
-        assert isinstance(metric, RowMetric)
-        return metric
-
     def _reset(self, split: str) -> None:
-        for name in self.metrics:
+        for name, metric in self.metrics.items():
             if name.startswith(split):
-                self._metric(name).reset()
+                assert isinstance(metric, RowMetric | RetrievalScores)
+                metric.reset()
 
     def _log_scores(self, split: str) -> None:
         self.scores = {}
-        for name in self.metrics:
+        for name, metric in self.metrics.items():
             if name.startswith(f"{split}/"):
-                scores = {score: float(value) for score, value in self._metric(name).compute().items()}
-                if scores["n"]:
-                    self.scores[name] = scores
+                prefix, language = name.rsplit("/", 1)
+                computed = metric.compute()  # type: ignore[operator]
+                for code, scores in (computed if language == ALL else {language: computed}).items():
+                    if scores["n"]:
+                        self.scores[f"{prefix}/{code}"] = {score: float(value) for score, value in scores.items()}
+                if split == "val" and isinstance(metric, RetrievalScores):
+                    self._hand_over_thresholds(prefix.removeprefix("val/"), metric)
         by_score: dict[str, list[float]] = {}
         for name, scores in self.scores.items():
             prefix, language = name.rsplit("/", 1)

@@ -87,6 +87,8 @@ def evaluate(
             cli.model.load_parts(step.folder, ("encoder", "heads"))
         elif cli.datamodule.trains or step.stage.start:
             raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
+        if command != "validate" and cli.datamodule.calibrates:
+            cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
         runner = getattr(cli.trainer, command)
         runner(cli.model, datamodule=cli.datamodule, **({"verbose": False} if command != "predict" else {}))
         if command != "predict":

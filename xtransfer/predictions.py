@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xtransfer.kinds import KINDS
-from xtransfer.metrics import Piece
+from xtransfer.kinds import KINDS, Retrieval
+from xtransfer.metrics import Piece, RetrievalScores
 from xtransfer.module import TransferModule
 
 Collected = dict[tuple[int, int], tuple[Piece, dict[str, Any]]]
@@ -42,6 +42,9 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep a batch's predictions."""
+        assert isinstance(pl_module, TransferModule)
+        if isinstance(pl_module.metric_of("test", batch["task"], batch["language"]), RetrievalScores):
+            return  # holds all vectors itself, and what was found among them
         into = self._collected.setdefault((batch["task"], batch["language"]), {})
         for piece, meta in zip(outputs["pieces"], batch["meta"], strict=True):
             into[piece.index, piece.part] = (piece, {"id": meta.get("id")})
@@ -57,17 +60,26 @@ class PredictionWriter(Callback):
             return
         for (task, language), pieces in collected.items():
             spec = pl_module.tasks[task]
-            kind = KINDS[spec["kind"]]
             ordered = [pieces[key] for key in sorted(pieces)]
-            text = kind.export([piece for piece, _ in ordered], [meta for _, meta in ordered], spec)
-            path = self.folder / task / f"test-{language}.{kind.suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-            self.files.append(path)
+            text = KINDS[spec["kind"]].export([piece for piece, _ in ordered], [meta for _, meta in ordered], spec)
+            self._write(text, spec, language)
+        for spec in pl_module.tasks.values():
+            kind = KINDS[spec["kind"]]
+            if isinstance(kind, Retrieval):
+                metric = pl_module.metric_of("test", spec["name"], spec["languages"][0])
+                assert isinstance(metric, RetrievalScores)
+                for language, found in metric.predictions.items():
+                    self._write(kind.export_found(found, spec), spec, language)
 
     on_predict_end = on_test_end
+
+    def _write(self, text: str, spec: Mapping[str, Any], language: str) -> None:
+        path = self.folder / spec["name"] / f"test-{language}.{KINDS[spec['kind']].file_type(spec)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        self.files.append(path)
 
 
 def _gather(own: dict[tuple[str, str], Collected]) -> dict[tuple[str, str], Collected]:

@@ -9,6 +9,7 @@ from typing import Any
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
 from xtransfer.kinds import KINDS
+from xtransfer.metrics import RetrievalScores, TaskMetric
 from xtransfer.results import Results, Row
 from xtransfer.stage_cli import StageCLI, seed
 from xtransfer.steps import Step
@@ -56,9 +57,9 @@ def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapp
     split, task, language = name.split("/")
     model, data = cli.model, cli.datamodule
     spec = model.tasks[task]
-    metric = model.metrics[name]
+    metric = model.metric_of(split, task, language)
     wanted = {"val": "validation"}.get(split, split)
-    portion = next(p for p in data.portions(wanted) if (p.task.name, p.language) == (task, language))
+    portion = next(p for p in data.portions(wanted) if (p.task.name, p.split, p.language) == (task, wanted, language))
     counts = data.sets[task, wanted, language].counts
     head = model.head(spec["head"])
     return [
@@ -72,13 +73,21 @@ def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapp
             metric=score,
             value=value,
             n=int(scores["n"]),
-            main=score == (spec["metric"] or KINDS[spec["kind"]].main),
-            variant=str(metric.variant[score]),  # type: ignore[index]
+            main=score == KINDS[spec["kind"]].main_score(spec),
+            variant=metric.variant[score],
             counts=describe(counts),
             origin=portion.origin(),
             layer=model.layer_of(spec),
             pooling=str(head.config().get("pooling", "")),
+            threshold=_threshold(metric, language),
         )
         for score, value in scores.items()
         if score not in ("n", "unlabelled")
     ]
+
+
+def _threshold(metric: TaskMetric, language: str) -> str:
+    if not isinstance(metric, RetrievalScores) or language not in metric.thresholds:
+        return ""
+    value, how = metric.thresholds[language]
+    return f"{value:.6f}, {how}"

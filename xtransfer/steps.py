@@ -67,6 +67,7 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     data = data_of(cli)
     longest = check_stage(stage, cli, data)
     wanted = [split for split in splits if data.trains or split == "test"]
+    wanted = ["validation", *wanted] if data.calibrates else wanted
     counts = data.check(longest, wanted)
     origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
     for portion, told in counts.items():

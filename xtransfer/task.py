@@ -20,6 +20,9 @@ KindName = Literal["classification", "span", "tagging", "multiple_choice", "retr
 
 SPLITS = ("train", "validation", "test")
 
+POOL = "pool"
+"""The split under which a source keeps the candidates that the queries of all languages share."""
+
 
 class Source(ABC):
     """Where the rows of a task come from: the hub, or files in their original format."""
@@ -77,6 +80,8 @@ class Task:
         metric: The main score, by which models are chosen; default the kind's.
         options: Settings of the kind, e.g. ``{"stride": 128}``; unknown names are refused.
         sizes: Published number of rows, by ``split`` or ``split/language``; another number is reported.
+        pool: Retrieval: languages whose candidates, read under the split `POOL`, are one pool for all queries.
+        max_length: Default number of tokens of one input; default the kind's.
     """
 
     name: str
@@ -94,6 +99,8 @@ class Task:
     metric: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    max_length: int | None = None
+    pool: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what can be checked without data.
@@ -110,7 +117,7 @@ class Task:
 
     def spec(self) -> dict[str, Any]:
         """Return what the module and its checkpoint need to know, as plain data."""
-        keep = ("name", "kind", "labels", "languages", "train_languages", "metric", "options")
+        keep = ("name", "kind", "labels", "languages", "train_languages", "metric", "options", "pool")
         plain = {key: value for key, value in asdict(self).items() if key in keep}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
         return plain | {"head": self.head or self.name}

@@ -280,7 +280,8 @@ def test_no_room_for_the_passage(layout):
 def test_each_side_is_a_feature_and_predictions_name_lines(layout):
     rows = [{"en": "a cat", "xx": "Katze", "line": 7}, {"en": "the dog", "xx": "собака", "line": 2}]
     features, _ = encode(PAIRS, rows, layout)
-    assert [(f["index"], f["part"], f["meta"]["id"]) for f in features] == [(0, 0, 7), (0, 1, 7), (1, 0, 2), (1, 1, 2)]
+    named = [(f["index"], f["part"], f["meta"]["gold"]["id"], f["meta"]["gold"]["targets"]) for f in features]
+    assert named == [(0, 0, "7", ["7"]), (0, 1, "7", None), (1, 0, "2", ["2"]), (1, 1, "2", None)]
     kind, batch = KINDS["retrieval"], collate(features, 1, "batch")
     assert "labels" not in batch
     vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.9, 0.1]])

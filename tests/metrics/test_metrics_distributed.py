@@ -11,13 +11,17 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from xtransfer.metrics import Accuracy, Piece, RetrievalAccuracy, RowMetric, SpanScores, TagScores
+from xtransfer.metrics import Accuracy, Piece, RetrievalScores, SpanScores, TagScores, TaskMetric
 
 TAGS = ("B-PER", "I-PER", "O")
 Items = list[tuple[Piece, Any]]
 
 
-def cases() -> dict[str, tuple[RowMetric, Items]]:
+def retrieval_gold(side: str, name: int, targets: list[str] | None) -> dict[str, Any]:
+    return {"side": side, "id": str(name), "text": f"{side} {name}", "targets": targets}
+
+
+def cases() -> dict[str, tuple[TaskMetric, Items]]:
     """Each metric with 23 examples of random right and wrong answers; spans, tags and retrieval have several pieces."""
     rng, draw = random.Random(5), torch.Generator().manual_seed(5)
     labels: Items = [(Piece(i, 0, rng.randrange(2)), rng.choice([0, 1, 1, None])) for i in range(23)]
@@ -29,14 +33,16 @@ def cases() -> dict[str, tuple[RowMetric, Items]]:
         windows += [(Piece(i, p, f"w{p}", rng.gauss(0, 1), rng.gauss(0, 1)), gold) for p in range(2)]
         tags += [(Piece(i, p, rng.choices(range(3), k=3)), rng.choices(range(-1, 3), k=3)) for p in range(i % 3 + 1)]
         vector = torch.randn(4, generator=draw)
-        vectors.append((Piece(i, 0, vector), {"side": "query", "gold": (i + 1) % 23}))
+        place = (i + 1) % 23
+        vectors.append((Piece(i, 0, vector), retrieval_gold("query", i, [str(place)])))
         near = vector + torch.randn(4, generator=draw)
-        vectors.append((Piece((i + 1) % 23, 1, near), {"side": "candidate", "gold": 0}))
+        vectors.append((Piece(place, 1, near), retrieval_gold("candidate", place, None)))
     return {
         "accuracy": (Accuracy(), labels),
         "span": (SpanScores(no_answer=True), windows),
         "tagging": (TagScores(TAGS), tags),
-        "retrieval": (RetrievalAccuracy(), vectors),
+        "retrieval": (RetrievalScores(), vectors),
+        "mining": (RetrievalScores("mining"), vectors),
     }
 
 
@@ -50,10 +56,11 @@ def share(items: Items, split: str, rank: int) -> Items:
     return own + items[:3] if rank == 1 else own
 
 
-def score(metric: RowMetric, items: Items) -> dict[str, float]:
+def score(metric: TaskMetric, items: Items) -> dict[str, float]:
     for start in range(0, len(items), 4):
         metric.update(*zip(*items[start : start + 4], strict=True))
-    return metric.compute()
+    scores = metric.compute()
+    return scores["en"] if isinstance(metric, RetrievalScores) else scores
 
 
 def work(rank: int, folder: Path) -> None:
@@ -64,7 +71,8 @@ def work(rank: int, folder: Path) -> None:
         for name, (metric, items) in cases().items():
             own = share(items, split, rank)
             results[f"{split} {name}"] = score(metric, own)
-            assert len(metric.rows) == (len(own) + 3) // 4, "after scoring, a process has its own rows back"
+            kept = metric.vectors if isinstance(metric, RetrievalScores) else metric.rows
+            assert len(kept) == (len(own) + 3) // 4, "after scoring, a process has its own rows back"
     results["all_empty"] = {"n": Accuracy().compute()["n"]}
     (folder / f"{rank}.json").write_text(json.dumps(results))
     distributed.destroy_process_group()
@@ -77,10 +85,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("name", ["accuracy", "span", "tagging", "retrieval"])
+@pytest.mark.parametrize("name", ["accuracy", "span", "tagging", "retrieval", "mining"])
 def test_two_processes_score_as_one(name: str, results: list[dict[str, dict[str, float]]]) -> None:
     alone = score(*cases()[name])
-    main = cases()[name][0].main
+    main = next(iter(cases()[name][0].variant))
     assert 20 < alone[main] < 80, "a score at either end would hide a difference"
     assert alone["n"] > 15
     for rank in (0, 1):

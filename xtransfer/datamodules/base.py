@@ -6,21 +6,20 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
-from xtransfer.datamodules.features import batch_of, features_of
+from xtransfer.datamodules.features import features_of, loader, longest_first
 from xtransfer.datamodules.portion import Portion, known_languages, known_splits, locate, parse_rows
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS, Feature
-from xtransfer.task import SPLITS, Source, Task
+from xtransfer.task import POOL, SPLITS, Source, Task
 
 INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers")
 
@@ -81,7 +80,8 @@ class TaskDataModule(LightningDataModule):
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
         self.languages = known_languages(self.record, languages or list(self.record.languages))
-        self.dev_languages = known_languages(self.record, dev_languages or list(self.record.train_languages))
+        default = list(self.record.train_languages) or self.languages
+        self.dev_languages = known_languages(self.record, dev_languages or default)
         self.evaluate = evaluate or []
         for member in self.evaluate:
             self._adopt(member)
@@ -99,6 +99,11 @@ class TaskDataModule(LightningDataModule):
         """Whether there is anything to train on (retrieval by nearest neighbour needs no training)."""
         return bool(self.record.train_languages) and self._has("train", self.record.train_languages[0])
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether a threshold is chosen on development rows, although nothing is trained."""
+        return not self.trains and KINDS[self.record.kind].calibrates(self.record.spec())
+
     def specs(self) -> list[dict[str, Any]]:
         """Return plain records for the module: one a task, with its head and languages."""
         head = self.record.head or self.record.name
@@ -114,7 +119,7 @@ class TaskDataModule(LightningDataModule):
             return [self._portion(split, language) for language in self.record.train_languages if self.trains]
         if split == "validation":
             return [self._portion(split, language) for language in self._dev_languages(self)]
-        return [member._portion(split, language) for member in self.members for language in member.languages]
+        return [portion for member in self.members for portion in member._test_portions()]
 
     def check(self, position_limit: int | None = None, splits: Sequence[str] = SPLITS) -> dict[str, Counter[str]]:
         """Read and check every row that will be used, before anything is trained.
@@ -151,7 +156,7 @@ class TaskDataModule(LightningDataModule):
         wanted = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
         for split in wanted.get(stage or "", SPLITS):
             for portion in self.portions(split):
-                key = (portion.task.name, split, portion.language)
+                key = (portion.task.name, portion.split, portion.language)
                 if key not in self.sets:
                     self.sets[key] = self._features(portion)
 
@@ -169,7 +174,7 @@ class TaskDataModule(LightningDataModule):
             seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
         )
         language = "+".join(self.record.train_languages)
-        return self._loader(data, self.record, language, self.batch_size, sampler)
+        return loader(data, self.record, language, self.batch_size, sampler, self._pad, self.num_workers or 0)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
         """One loader a development language; none where there are no development rows."""
@@ -187,7 +192,7 @@ class TaskDataModule(LightningDataModule):
     @property
     def length(self) -> int:
         """Tokens of one input."""
-        return self.max_length or KINDS[self.record.kind].max_length
+        return self.max_length or self.record.max_length or KINDS[self.record.kind].max_length
 
     def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer, loaded once."""
@@ -195,37 +200,20 @@ class TaskDataModule(LightningDataModule):
             self._loaded = load_tokenizer(self.tokenizer or "xlm-roberta-base")
         return self._loaded
 
+    @property
+    def _pad(self) -> int:
+        return int(self.load_tokenizer().pad_token_id)
+
     def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
         loaders = {}
         for portion in self.portions(split):
-            features = self.sets[portion.task.name, split, portion.language]
-            # Longest first: hardly any padding, and memory runs out at once or never. Metrics go by index.
-            order = sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True)
-            data: Dataset[Feature] = Subset(features, order)
-            name = f"{portion.task.name}/{portion.language}"
+            features = self.sets[portion.task.name, portion.split, portion.language]
+            task, data = portion.task, longest_first(features)
+            pool = f"{POOL}-" * (portion.split == POOL)
+            name = f"{task.name}/{pool}{portion.language}"
             size = self.eval_batch_size or 2 * self.batch_size
-            loaders[name] = self._loader(data, portion.task, portion.language, size, None)
+            loaders[name] = loader(data, task, portion.language, size, None, self._pad, self.num_workers or 0)
         return loaders
-
-    def _loader(
-        self,
-        data: Dataset[Feature],
-        task: Task,
-        language: str,
-        size: int,
-        sampler: DistributedSampler[Feature] | None,
-    ) -> DataLoader[Feature]:
-        pad = self.load_tokenizer().pad_token_id
-        join = partial(batch_of, pad_id=pad, labels_per=KINDS[task.kind].labels_per, task=task.name, language=language)
-        workers = self.num_workers or 0
-        return DataLoader(
-            data,
-            batch_size=size,
-            sampler=sampler,
-            collate_fn=join,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-        )
 
     def _features(self, portion: Portion) -> FeatureSet:
         length = next(m.length for m in self.members if m.record.name == portion.task.name)
@@ -246,6 +234,11 @@ class TaskDataModule(LightningDataModule):
         task = replace(provider, name=self.record.name, options=self.record.options)
         return Portion(task, split, language, source, folder, rows, self.limit)
 
+    def _test_portions(self) -> list[Portion]:
+        """Return the pool that all languages share, if there is one, and each language's rows."""
+        pool = [self._portion(POOL, language) for language in self.record.pool]
+        return pool + [self._portion("test", language) for language in self.languages]
+
     def _default_rows(self, split: str, language: str) -> str:
         """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
         return "validation" if split == "test" and self._provider(split, language) is None else split
@@ -256,7 +249,7 @@ class TaskDataModule(LightningDataModule):
         Training rows are those of the other task, development rows too where this one has none in that language.
         """
         own = self.record if (self.source or self.record).declares(wanted) else None
-        if self.trains_on is None or wanted == "test":
+        if self.trains_on is None or wanted in ("test", POOL):
             return own
         speaks = own is not None and language in self.record.languages
         return own if wanted == "validation" and speaks else self.trains_on.task
@@ -266,7 +259,7 @@ class TaskDataModule(LightningDataModule):
         return self._provider(parse_rows(rows, self.record.name)[0], language) is not None
 
     def _dev_languages(self, parent: TaskDataModule) -> list[str]:
-        if self is not parent or not self.trains:
+        if self is not parent or not (self.trains or self.calibrates):
             return []
         return [language for language in self.dev_languages if self._has("validation", language)]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cached
 from xtransfer.datamodules.portion import Portion
 from xtransfer.kinds import KINDS, Feature, LabelLayout, Layout, collate
+from xtransfer.task import Task
 
 CHUNK = 500
 """Examples tokenised at a time: enough to be quick, few enough to keep memory flat."""
@@ -61,3 +64,32 @@ def batch_of(
 ) -> dict[str, Any]:
     """Pad features to a batch and say whose they are."""
     return collate(features, pad_id, labels_per) | {"task": task, "language": language}
+
+
+def longest_first(features: FeatureSet) -> Dataset[Feature]:
+    """Return features by falling length: hardly any padding, and memory runs out at once or never.
+
+    Metrics and files of predictions go by the index of an example, not by its place.
+    """
+    return Subset(features, sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True))
+
+
+def loader(
+    data: Dataset[Feature],
+    task: Task,
+    language: str,
+    size: int,
+    sampler: DistributedSampler[Feature] | None,
+    pad_id: int,
+    workers: int,
+) -> DataLoader[Feature]:
+    """Return batches of `size` features of one task and language."""
+    labels_per = KINDS[task.kind].labels_per
+    return DataLoader(
+        data,
+        batch_size=size,
+        sampler=sampler,
+        collate_fn=partial(batch_of, pad_id=pad_id, labels_per=labels_per, task=task.name, language=language),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.kinds import KINDS, Example
 from xtransfer.sources import choose
-from xtransfer.task import SPLITS, Source, Task
+from xtransfer.task import POOL, SPLITS, Source, Task
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -142,7 +142,7 @@ def parse_rows(rows: str, task: str) -> tuple[str, str | None, str | None]:
         ConfigError: The notation is wrong.
     """
     match = SLICE.match(rows)
-    if match is None or match["split"] not in SPLITS:
+    if match is None or match["split"] not in (*SPLITS, POOL):
         raise ConfigError(
             f"task '{task}': '{rows}' names no rows; write for example 'train', 'train[:3000]' or 'validation[10%:]'"
         )

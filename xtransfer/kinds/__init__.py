@@ -16,4 +16,4 @@ KINDS: dict[str, Kind] = {
     "retrieval": Retrieval(),
 }
 
-__all__ = ["KINDS", "Example", "Feature", "Kind", "LabelLayout", "Layout", "collate"]
+__all__ = ["KINDS", "Example", "Feature", "Kind", "LabelLayout", "Layout", "Retrieval", "collate"]

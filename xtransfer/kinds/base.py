@@ -12,7 +12,7 @@ from torch import Tensor
 from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.heads import Head
 from xtransfer.kinds.text import Feature, LabelLayout, Layout
-from xtransfer.metrics import Piece, RowMetric
+from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.task import Row, Task
 
 Example = dict[str, Any]
@@ -89,8 +89,8 @@ class Kind(ABC):
         """Return the number of outputs the head needs for a task's plain record."""
 
     @abstractmethod
-    def metric(self, spec: Mapping[str, Any], language: str = "en") -> RowMetric:
-        """Return a fresh metric for one task in one language."""
+    def metric(self, spec: Mapping[str, Any], language: str = "en") -> TaskMetric:
+        """Return a fresh metric for one task in one language; that of retrieval takes all languages."""
 
     @abstractmethod
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
@@ -103,6 +103,18 @@ class Kind(ABC):
     def new_head(self, spec: Mapping[str, Any], hidden_size: int) -> Head:
         """Return a fresh head for a task's plain record."""
         return self.head(hidden_size, self.num_labels(spec))
+
+    def main_score(self, spec: Mapping[str, Any]) -> str:
+        """Return the score by which models are chosen: the task's, or the kind's."""
+        return str(spec["metric"] or self.main)
+
+    def file_type(self, spec: Mapping[str, Any]) -> str:
+        """Return the file type of a task's predictions."""
+        return self.suffix
+
+    def calibrates(self, spec: Mapping[str, Any]) -> bool:
+        """Say whether something is chosen on development rows although nothing is trained."""
+        return False
 
     def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
         """Return the encoder layer whose output a task uses by default; None is the last."""

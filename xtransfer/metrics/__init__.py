@@ -2,22 +2,34 @@
 
 from xtransfer.metrics.accuracy import Accuracy, accuracy
 from xtransfer.metrics.base import Piece, RowMetric
-from xtransfer.metrics.retrieval import RetrievalAccuracy, retrieve
+from xtransfer.metrics.mining import Pair, best_threshold, mine
+from xtransfer.metrics.ranking import average_precision, pair_f1
+from xtransfer.metrics.retrieval import RetrievalScores, rank, retrieve
 from xtransfer.metrics.span import SpanScores, choose_answer, exact_match, normalize_answer, token_f1
 from xtransfer.metrics.tagging import Span, TagScores, span_f1, spans
 
+TaskMetric = RowMetric | RetrievalScores
+"""What a kind scores with."""
+
 __all__ = [
     "Accuracy",
+    "Pair",
     "Piece",
-    "RetrievalAccuracy",
+    "RetrievalScores",
     "RowMetric",
     "Span",
     "SpanScores",
     "TagScores",
+    "TaskMetric",
     "accuracy",
+    "average_precision",
+    "best_threshold",
     "choose_answer",
     "exact_match",
+    "mine",
     "normalize_answer",
+    "pair_f1",
+    "rank",
     "retrieve",
     "span_f1",
     "spans",

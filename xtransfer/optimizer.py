@@ -1,0 +1,44 @@
+"""What the optimiser needs besides the encoder's own groups: groups of the heads, and the rate over a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from torch import nn
+
+Schedule = Literal["linear", "constant"]
+
+
+def parameter_groups(heads: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Group the trainable parameters of heads; biases and norms (1-D) are never decayed.
+
+    Args:
+        heads: The heads.
+        lr: Their learning rate.
+        weight_decay: Decay of matrices.
+    """
+    trained = [p for p in heads.parameters() if p.requires_grad]
+    groups = []
+    for decay, matrices in ((weight_decay, True), (0.0, False)):
+        group = [p for p in trained if (p.ndim > 1) == matrices]
+        groups += [{"params": group, "lr": lr, "weight_decay": decay, "name": "heads"}] if group else []
+    return groups
+
+
+def rate(total: int, warmup: float, schedule: Schedule) -> Callable[[int], float]:
+    """Return the share of the peak learning rate at a step: linear warm-up, then linear decay to 0 or 1 throughout.
+
+    Args:
+        total: Steps of the run.
+        warmup: Steps of warm-up: a share of all steps if below 1, else their number.
+        schedule: What follows.
+    """
+    warm = int(warmup if warmup >= 1 else warmup * total)
+
+    def share(step: int) -> float:
+        if step < warm:
+            return step / warm
+        return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1, total - warm))
+
+    return share
