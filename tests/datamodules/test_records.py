@@ -172,10 +172,10 @@ def test_prompts_and_options_of_multiple_choice() -> None:
 
 def test_retrieval_asks_in_english_and_answers_with_line_numbers() -> None:
     read = examples(datamodules.Tatoeba, "test", "zh", FIXTURES / "tatoeba")
-    assert [(e["text"], e["candidate_id"]) for e in read] == [
-        ("A dog runs.", 1),
-        ("Everybody eats.", 2),
-        ("The cat sleeps.", 0),
+    assert [(e["text"], e["id"]) for e in read] == [
+        ("A dog runs.", "1"),
+        ("Everybody eats.", "2"),
+        ("The cat sleeps.", "0"),
     ]
 
 
