@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from xtransfer.config import expand
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.module import TransferModule
-from xtransfer.pipeline import evaluate, prepare, run
+from xtransfer.pipeline import evaluate, layers, prepare, run
 from xtransfer.results import Results, table
 
 DATA = Path(__file__).parent / "data"
@@ -208,6 +208,11 @@ def test_retrieval_needs_no_training(config, tmp_path):
     shutil.rmtree(tmp_path / "runs/toy/2-tatoeba/encoder")
     with pytest.raises(ConfigError, match="stage 'tatoeba' is not trained"):  # it goes on from mnli's encoder
         evaluate(only(config, "mnli", tatoeba=tatoeba), "test")
+
+
+def test_layers_are_never_chosen_on_test_rows(config):
+    with pytest.raises(ConfigError, match="no stage has a retrieval task with development rows"):
+        layers(only(config, tatoeba={"data": {"class_path": "Tatoeba", "init_args": {"languages": ["de"]}}}))
 
 
 def test_the_kept_model_is_the_best_and_its_checkpoint_loads(config, tmp_path):

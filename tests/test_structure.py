@@ -28,7 +28,7 @@ LAYERS = (
     ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
     ("kinds", "kinds.*"),
     ("module", "datamodules", "datamodules.*"),
-    ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions"),
+    ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
     ("cli", "report", "ablation", "__main__"),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""

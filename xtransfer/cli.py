@@ -21,6 +21,7 @@ commands
   fit        train every stage of a configuration, hand the encoder over, score it in every language
   validate   development scores of a finished run
   test       test scores of a finished run
+  layers     development scores of every encoder layer in retrieval, to choose one by
   predict    files of predictions of a finished run, as XTREME's evaluator reads them
   tasks      the catalogue: every task, its kind, languages and scores
   configs    the configurations that come with the package
@@ -111,6 +112,7 @@ def _dispatch(words: list[str]) -> int:
         "validate": lambda rest: _run("validate", rest),
         "test": lambda rest: _run("test", rest),
         "predict": lambda rest: _run("predict", rest),
+        "layers": lambda rest: _run("layers", rest),
         "tasks": _tasks,
         "configs": _configs,
     }
@@ -138,7 +140,7 @@ def _run(command: str, words: list[str]) -> int:
             print(f"using the shipped configuration {name} ({path})", file=sys.stderr)
     plan = read(files, parse_overrides(rest))
     from xtransfer import pipeline
-    from xtransfer.report import checked, printed, scored
+    from xtransfer.report import by_layer, checked, printed, scored
 
     _quiet()
 
@@ -150,6 +152,8 @@ def _run(command: str, words: list[str]) -> int:
         return 0
     if command == "fit":
         _say(scored(pipeline.run(plan, force="--force" in flags), plan, _program()))
+    elif command == "layers":
+        _say(by_layer(pipeline.layers(plan)))
     else:
         results = pipeline.evaluate(plan, command)
         if command != "predict":

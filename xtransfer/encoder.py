@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,27 @@ class Encoder(nn.Module):
         Raises:
             ConfigError: There is no such layer, or the input is longer than `max_length`.
         """
-        length = input_ids.shape[-1]
         if layer is not None and not 0 <= layer <= self.depth:
             raise ConfigError(f"encoder '{self.name}' has no layer {layer}: 0 is the embeddings, {self.depth} the last")
+        inner = layer is not None and layer != self.depth
+        output = self._run(input_ids, attention_mask, token_type_ids, inner)
+        hidden: Tensor = output.hidden_states[layer] if inner else output.last_hidden_state
+        return hidden.reshape(*input_ids.shape, -1)
+
+    def layers(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the hidden states ``(..., T, H)`` after every layer, from the embeddings (0) to the last, in one pass.
+
+        Raises:
+            ConfigError: The input is longer than `max_length`.
+        """
+        output = self._run(input_ids, attention_mask, token_type_ids, True)
+        for hidden in (*output.hidden_states[: self.depth], output.last_hidden_state):
+            yield hidden.reshape(*input_ids.shape, -1)
+
+    def _run(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, every_layer: bool) -> Any:
+        length = input_ids.shape[-1]
         if length > self.max_length:
             raise ConfigError(f"{length} tokens are too many for encoder '{self.name}': it takes {self.max_length}")
         mask = attention_mask.reshape(-1, length).clone()
@@ -120,10 +139,7 @@ class Encoder(nn.Module):
         inputs = {"input_ids": input_ids.reshape(-1, length), "attention_mask": mask}
         if token_type_ids is not None and getattr(self.config, "type_vocab_size", 0) > 1:
             inputs["token_type_ids"] = token_type_ids.reshape(-1, length)
-        inner = layer is not None and layer != self.depth
-        output = self.model(**inputs, output_hidden_states=inner)
-        hidden: Tensor = output.hidden_states[layer] if inner else output.last_hidden_state
-        return hidden.reshape(*input_ids.shape, -1)
+        return self.model(**inputs, output_hidden_states=every_layer)
 
     def parameter_groups(self, lr: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
         """Group the trainable parameters for an optimiser; biases and norms (1-D) are never decayed.

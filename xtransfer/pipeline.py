@@ -13,13 +13,14 @@ import torch
 
 from xtransfer.config import Plan, expand, parse_overrides, read
 from xtransfer.errors import ConfigError
+from xtransfer.layer_sweep import scores_by_layer
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import result_rows
 from xtransfer.results import Results
-from xtransfer.stage_cli import StageCLI
+from xtransfer.stage_cli import StageCLI, data_of
 from xtransfer.steps import Step, prepare, stage_folder
 
-__all__ = ["evaluate", "expand", "prepare", "run"]
+__all__ = ["evaluate", "expand", "layers", "prepare", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -82,11 +83,7 @@ def evaluate(
         if command == "validate" and not step.origins:
             continue
         writer = PredictionWriter(step.folder / "predictions")
-        cli = _build(step, (writer,))
-        if (step.folder / "encoder").is_dir():
-            cli.model.load_parts(step.folder, ("encoder", "heads"))
-        elif cli.datamodule.trains or step.stage.start:
-            raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
+        cli = _finished(step, (writer,))
         if command != "validate" and cli.datamodule.calibrates:
             cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
         runner = getattr(cli.trainer, command)
@@ -96,6 +93,53 @@ def evaluate(
         _tell_files(writer)
         _release(cli)
     return results
+
+
+def layers(
+    config: str | Path | Mapping[str, Any] | Plan,
+    overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
+    out_dir: Path | None = None,
+) -> Results:
+    """Score every encoder layer on the development rows of a run's retrieval stages, never on test rows.
+
+    The scores are also written to ``layers.jsonl`` in the run's folder.
+
+    Args:
+        config: As for `run`.
+        overrides: As for `run`.
+        out_dir: As for `run`.
+
+    Raises:
+        ConfigError: No stage has a retrieval task with development rows, or a stage has not been trained.
+    """
+    plan = _plan(config, overrides, out_dir)
+    results = Results()
+    for step in prepare(plan, ("validation",)):
+        data = data_of(step.parsed)
+        if data.record.kind == "retrieval" and data.portions("validation"):
+            cli = _finished(step, ())
+            cli.datamodule.setup("validate")
+            for layer, scores in scores_by_layer(cli):
+                cli.model.layer, cli.model.scores = layer, scores
+                results.rows += result_rows(plan, step, cli).rows
+            _release(cli)
+    if not results:
+        raise ConfigError(
+            "no stage has a retrieval task with development rows, and a layer is never chosen on test rows: choose it "
+            "on a task that has them (BUCC2018, or a trained one), and set model.layer"
+        )
+    results.append(plan.folder / "layers.jsonl")
+    return results
+
+
+def _finished(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
+    """Build a stage with the weights it was finished with."""
+    cli = _build(step, callbacks)
+    if (step.folder / "encoder").is_dir():
+        cli.model.load_parts(step.folder, ("encoder", "heads"))
+    elif cli.datamodule.trains or step.stage.start:
+        raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
+    return cli
 
 
 def _train(plan: Plan, step: Step) -> Results:

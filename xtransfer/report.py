@@ -10,7 +10,7 @@ import xtransfer.datamodules as datamodules
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
 from xtransfer.kinds import KINDS
-from xtransfer.results import Results, markdown, table
+from xtransfer.results import MEAN, Results, markdown, table
 from xtransfer.stage_cli import parse
 from xtransfer.steps import Step
 
@@ -36,6 +36,22 @@ def scored(results: Results, plan: Plan, program: str = "xtransfer") -> str:
         f"next, the real thing:               {program} configs",
     ]
     return "\n".join(["", table(results), "", *legend])
+
+
+def by_layer(results: Results) -> str:
+    """Return development scores by encoder layer, languages as columns, and which layer is best on average."""
+    rows, languages = results.where(main=True), results.languages()
+    layers = sorted({row.layer for row in rows if row.layer is not None})
+    means = {layer: rows.where(layer=layer).by_language()[MEAN] for layer in layers}
+    best = max(layers, key=lambda layer: means[layer])
+    lines = []
+    for layer in layers:
+        values = rows.where(layer=layer).by_language()
+        cells = [f"{values[language]:.1f}" if language in values else "" for language in languages]
+        lines.append([f"{layer}{' (best)' if layer == best else ''}", *cells, f"{means[layer]:.1f}"])
+    first = rows.rows[0]
+    title = f"{first.task}: {first.metric} in percent on {first.rows} rows, by layer (0 is the embeddings)"
+    return f"{title}\n\n{markdown(['layer', *languages, MEAN], lines)}\n\nto test with it: --model.layer {best}"
 
 
 def checked(steps: Sequence[Step]) -> str:
