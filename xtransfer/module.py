@@ -24,6 +24,8 @@ Batch = Mapping[str, Any]
 PARTS = ("encoder", "heads")
 ALL = "all"
 """In the name of a metric: it takes all languages of its task."""
+MANY_LABELS = 20
+"""More labels than these a message counts and does not list."""
 
 
 class TransferModule(LightningModule):
@@ -242,7 +244,7 @@ class TransferModule(LightningModule):
             raise ConfigError(f"init: no head '{name}' in {folder.parent}; heads there: {there}")
         old, new = Head.from_pretrained(folder), self.head(name)
         if old.labels != new.labels:
-            raise ConfigError(f"init: head '{name}' was trained on labels {list(old.labels)}, not {list(new.labels)}")
+            raise ConfigError(f"init: head '{name}' was trained on labels {_told(old.labels)}, not {_told(new.labels)}")
         if (type(old), old.config()) != (type(new), new.config()):
             raise ConfigError(f"init: head '{name}' is {_head(old)}, not {_head(new)}; give it in model.heads")
         new.load_state_dict(old.state_dict())
@@ -284,6 +286,11 @@ class TransferModule(LightningModule):
                     by_score.setdefault(f"{prefix}/{score}/mean", []).append(value)
         for name, values in by_score.items():
             self.log(name, sum(values) / len(values), add_dataloader_idx=False)
+
+
+def _told(labels: Sequence[str]) -> str:
+    few = len(labels) <= MANY_LABELS
+    return str(list(labels)) if few else f"({len(labels)}: {', '.join(labels[:5])}, ...)"
 
 
 def _head(head: Head) -> str:

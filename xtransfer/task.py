@@ -16,12 +16,20 @@ Row = dict[str, Any]
 WHERE = "_where"
 """Reserved column: the place of a row for error messages, e.g. ``xnli/dev-de.tsv:17``."""
 
+PART = "_part"
+"""Reserved column of joined data sets: the name of the one a row is of; rows are counted by it."""
+
 KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval"]
 
 SPLITS = ("train", "validation", "test")
 
 POOL = "pool"
 """The split under which a source keeps the candidates that the queries of all languages share."""
+
+
+def columns(row: Mapping[str, Any]) -> list[str]:
+    """Return the names of a row's columns, without the reserved ones."""
+    return [name for name in row if name not in (WHERE, PART)]
 
 
 class Source(ABC):
@@ -71,6 +79,8 @@ class Task:
         hub: Where it lies on the hub, or None.
         files: Its original file formats; the one whose files are found below ``data_dir/<name>`` is read.
         labels: Names of the classes or tags; their order is the order of the head's outputs.
+        labels_from_train: The labels are those of the training rows, sorted; another one in the rows a model is scored
+            on counts as a wrong prediction. Only for tagging.
         aliases: Spelling in the source -> label, e.g. ``{"contradictory": "contradiction"}``.
         unlabelled: Spellings that mean 'no gold label'.
         drop_unlabelled: Leave such rows out of training (counted), as the data set's authors ask.
@@ -90,6 +100,7 @@ class Task:
     hub: Source | None = None
     files: tuple[Source, ...] = ()
     labels: tuple[str, ...] = ()
+    labels_from_train: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     unlabelled: tuple[str, ...] = ("", "-", "-1")
     drop_unlabelled: bool = False
@@ -117,7 +128,7 @@ class Task:
 
     def spec(self) -> dict[str, Any]:
         """Return what the module and its checkpoint need to know, as plain data."""
-        keep = ("name", "kind", "labels", "languages", "train_languages", "metric", "options", "pool")
+        keep = "name kind labels labels_from_train languages train_languages metric options pool".split()
         plain = {key: value for key, value in asdict(self).items() if key in keep}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
         return plain | {"head": self.head or self.name}
@@ -152,7 +163,7 @@ class Task:
         value: Any = row
         for key in wanted.split("."):
             if not isinstance(value, Mapping) or key not in value:
-                found = ", ".join(str(name) for name in value if name != WHERE) if isinstance(value, Mapping) else value
+                found = ", ".join(map(str, columns(value))) if isinstance(value, Mapping) else value
                 raise DataError(f"{self.name} {row.get(WHERE, 'row')}: no column '{wanted}'; found: {found}")
             value = value[key]
         return value

@@ -121,6 +121,22 @@ def test_words_without_gold_label_are_left_out_and_counted() -> None:
     assert metric.compute() == {"f1": 100, "f1_seqeval1": 100, "accuracy": 100, "n": 1, "unlabelled": 3}
 
 
+def test_a_gold_tag_that_is_no_label_is_never_predicted() -> None:
+    metric = TagScores(["NOUN", "VERB"], unseen=True)
+    metric.update([Piece(0, 0, [0, 1, 0, 0])], [[0, 1, 2, 2]])
+    # Gold spans: NOUN, VERB, and one of two unseen words; predicted: NOUN, VERB, NOUN.
+    assert metric.compute() == {
+        "f1": pytest.approx(100 * 2 / 3),
+        "f1_seqeval1": pytest.approx(100 * 2 / 3),
+        "accuracy": 50,
+        "n": 1,
+        "unlabelled": 0,
+    }
+    for predicted, gold in ((2, 0), (0, 3)):
+        with pytest.raises(DataError, match="no tag has id"):
+            metric.update([Piece(1, 0, [predicted])], [[gold]])
+
+
 def test_lengths_and_ids_are_checked() -> None:
     metric = TagScores(BIO)
     with pytest.raises(DataError, match="example 5, part 1: 1 predicted tags for 2 words"):

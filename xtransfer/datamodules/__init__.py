@@ -1,6 +1,7 @@
 """The tasks. English intermediate tasks first, then targets in many languages, then tasks of one's own."""
 
 from xtransfer.datamodules.base import TaskDataModule
+from xtransfer.datamodules.ccg import CCG
 from xtransfer.datamodules.commonsense import XCOPA, CommonsenseQA
 from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
@@ -10,6 +11,7 @@ from xtransfer.datamodules.retrieval import Tatoeba
 from xtransfer.datamodules.tagging import PANX, UDPOS
 
 __all__ = [
+    "CCG",
     "MNLI",
     "PANX",
     "UDPOS",

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,13 +16,13 @@ from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
 from xtransfer.datamodules.features import features_of, loader, longest_first
-from xtransfer.datamodules.portion import Portion, known_languages, known_splits, locate, parse_rows
+from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
+from xtransfer.datamodules.portion import Portion, known_languages, known_splits, parse_rows
 from xtransfer.encoder import load_tokenizer
-from xtransfer.errors import ConfigError, DataError
+from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS, Feature
+from xtransfer.sources import locate
 from xtransfer.task import POOL, SPLITS, Source, Task
-
-INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers")
 
 
 class TaskDataModule(LightningDataModule):
@@ -40,14 +41,19 @@ class TaskDataModule(LightningDataModule):
         folder: Sub-folder of `data_dir` to read in place of the task's name.
         source: Another place to read the rows from, with the columns of the task's record.
         options: Settings of the kind laid over the task's, e.g. ``{stride: 64}``.
-        evaluate: Further data sets of the same kind, scored with the head trained here.
+        evaluate: Further data sets of the same kind, scored with the head trained here; default those of `also`.
         task: Another record in place of the class's own; a task written in YAML alone.
         cache_dir: Where tokenised features are kept; default the user's cache.
         num_workers: Processes that load batches.
+
+    Attributes:
+        trains_on: The task whose training rows, and where this one has none development rows, it takes.
+        also: Data sets whose development rows are scored too with the head trained here, where they are there.
     """
 
     task: ClassVar[Task]
     trains_on: ClassVar[type[TaskDataModule] | None] = None
+    also: ClassVar[tuple[type[TaskDataModule], ...]] = ()
 
     def __init__(
         self,
@@ -82,17 +88,19 @@ class TaskDataModule(LightningDataModule):
         self.languages = known_languages(self.record, languages or list(self.record.languages))
         default = list(self.record.train_languages) or self.languages
         self.dev_languages = known_languages(self.record, dev_languages or default)
-        self.evaluate = evaluate or []
+        self.evaluate, self._by_default = evaluate or [], evaluate is None
+        if evaluate is None:
+            self.evaluate = [cls(splits={"test": "validation"}) for cls in self.also]
         for member in self.evaluate:
-            self._adopt(member)
+            adopt(self, member)
         self.sets: dict[tuple[str, str, str], FeatureSet] = {}
         self._loaded: PreTrainedTokenizerFast | None = None
 
     # ------------------------------------------------------------------ what there is
-    @property
+    @cached_property
     def members(self) -> list[TaskDataModule]:
-        """This task and the further ones it is evaluated on."""
-        return [self, *self.evaluate]
+        """This task and the further ones it is evaluated on; of those it names by default, the ones that are there."""
+        return [self, *(member for member in self.evaluate if not self._by_default or present(member))]
 
     @property
     def trains(self) -> bool:
@@ -105,7 +113,12 @@ class TaskDataModule(LightningDataModule):
         return not self.trains and KINDS[self.record.kind].calibrates(self.record.spec())
 
     def specs(self) -> list[dict[str, Any]]:
-        """Return plain records for the module: one a task, with its head and languages."""
+        """Return plain records for the module: one a task, with its head, labels and languages.
+
+        Raises:
+            DataError: The labels are those of the training rows, and these cannot be read.
+        """
+        self._name_labels()
         head = self.record.head or self.record.name
         return [
             member.record.spec()
@@ -115,10 +128,11 @@ class TaskDataModule(LightningDataModule):
 
     def portions(self, split: str) -> list[Portion]:
         """Return what is read for a split: training rows of this task, evaluation rows of all members."""
+        self._name_labels()
         if split == "train":
-            return [self._portion(split, language) for language in self.record.train_languages if self.trains]
+            return [self.portion(split, language) for language in self.record.train_languages if self.trains]
         if split == "validation":
-            return [self._portion(split, language) for language in self._dev_languages(self)]
+            return [self.portion(split, language) for language in self._dev_languages(self)]
         return [portion for member in self.members for portion in member._test_portions()]
 
     def check(self, position_limit: int | None = None, splits: Sequence[str] = SPLITS) -> dict[str, Counter[str]]:
@@ -143,7 +157,7 @@ class TaskDataModule(LightningDataModule):
                     f"encoder takes; set data.max_length"
                 )
             if "test" in splits:
-                member._check_languages()
+                check_languages(member)
         report = {}
         for portion in [portion for split in splits for portion in self.portions(split)]:
             portion.examples()
@@ -200,6 +214,13 @@ class TaskDataModule(LightningDataModule):
             self._loaded = load_tokenizer(self.tokenizer or "xlm-roberta-base")
         return self._loaded
 
+    def _name_labels(self) -> None:
+        """Take the labels from the training rows, once, where the task has them from there."""
+        if self.record.labels_from_train and not self.record.labels:
+            labels = labels_of_training(self)
+            for member in self.members:
+                member.record = replace(member.record, labels=labels)
+
     @property
     def _pad(self) -> int:
         return int(self.load_tokenizer().pad_token_id)
@@ -219,7 +240,13 @@ class TaskDataModule(LightningDataModule):
         length = next(m.length for m in self.members if m.record.name == portion.task.name)
         return features_of(portion, self.load_tokenizer(), length, cache_folder(self.cache_dir))
 
-    def _portion(self, split: str, language: str) -> Portion:
+    def portion(self, split: str, language: str) -> Portion:
+        """Return what is read for a split in one language.
+
+        Raises:
+            ConfigError: The task has no such rows.
+            DataError: Their files are not there.
+        """
         rows = self.splits.get(split) or self._default_rows(split, language)
         wanted = parse_rows(rows, self.record.name)[0]
         provider = self._provider(wanted, language)
@@ -231,13 +258,14 @@ class TaskDataModule(LightningDataModule):
             folder = Path(self.data_dir) / ((self.folder if own else None) or provider.name)
         source = self.source if own and self.source else locate(provider, wanted, language, folder)
         # Rows of the task trained on play the roles of its record, under this task's name and settings.
-        task = replace(provider, name=self.record.name, options=self.record.options)
+        labels = self.record.labels if provider.labels_from_train else provider.labels
+        task = replace(provider, name=self.record.name, options=self.record.options, labels=labels)
         return Portion(task, split, language, source, folder, rows, self.limit)
 
     def _test_portions(self) -> list[Portion]:
         """Return the pool that all languages share, if there is one, and each language's rows."""
-        pool = [self._portion(POOL, language) for language in self.record.pool]
-        return pool + [self._portion("test", language) for language in self.languages]
+        pool = [self.portion(POOL, language) for language in self.record.pool]
+        return pool + [self.portion("test", language) for language in self.languages]
 
     def _default_rows(self, split: str, language: str) -> str:
         """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
@@ -262,30 +290,3 @@ class TaskDataModule(LightningDataModule):
         if self is not parent or not (self.trains or self.calibrates):
             return []
         return [language for language in self.dev_languages if self._has("validation", language)]
-
-    def _check_languages(self) -> None:
-        """Name all languages whose files are missing at once, with those that are there."""
-        missing: dict[str, DataError] = {}
-        for language in self.languages:
-            try:
-                self._portion("test", language)
-            except DataError as error:
-                missing[language] = error
-        there = [language for language in self.languages if language not in missing]
-        if missing and there:
-            raise DataError(
-                f"task '{self.record.name}': no files for {', '.join(missing)} ({next(iter(missing.values()))}); "
-                f"to test in the others only, set its languages: [{', '.join(there)}]"
-            )
-
-    def _adopt(self, member: TaskDataModule) -> None:
-        """Give a further data set the settings it did not set itself; check that the head fits it."""
-        for name in INHERITED:
-            if getattr(member, name) is None:
-                setattr(member, name, getattr(self, name))
-        mine, other = self.record, member.record
-        if mine.kind != other.kind or (mine.labels != other.labels):
-            raise ConfigError(
-                f"task '{other.name}' ({other.kind}, labels {list(other.labels)}) cannot be scored with the head of "
-                f"'{mine.name}' ({mine.kind}, labels {list(mine.labels)})"
-            )

@@ -10,8 +10,7 @@ from typing import Any
 
 from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.kinds import KINDS, Example
-from xtransfer.sources import choose
-from xtransfer.task import POOL, SPLITS, Source, Task
+from xtransfer.task import PART, POOL, SPLITS, Row, Source, Task
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -61,12 +60,8 @@ class Portion:
         Raises:
             DataError: A row is broken, or there is none; the message names task, language, file and line.
         """
-        split, start, stop = self._cut
         kind, task = KINDS[self.task.kind], self.task
-        rows = list(self.source.rows(split, self.language, self.folder))
-        published = task.sizes.get(f"{split}/{self.language}", task.sizes.get(split))
-        self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
-        rows = rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit]
+        rows = self._rows()
         examples: list[Example] = []
         for row in rows:
             example = kind.example(row, task, self.language)
@@ -76,11 +71,22 @@ class Portion:
                 self.counts["dropped_unlabelled"] += 1
                 continue
             self.counts["unlabelled"] += example["label"] is None
+            if PART in row:
+                self.counts[f"rows_{row[PART]}"] += 1
             examples.append(example | {"index": len(examples)})
         if not examples:
             raise DataError(f"{self.name}: no row in {self.origin()}")
         self.counts["rows"] = len(examples)
         return examples
+
+    def labels(self) -> set[str]:
+        """Return the names of all labels of the rows, for tasks that have their label set from there.
+
+        Raises:
+            ConfigError: Tasks of this kind have not.
+            DataError: The rows cannot be read; the message names file and line.
+        """
+        return KINDS[self.task.kind].labels_in(self._rows(), self.task)
 
     def check_counts(self, counts: Counter[str]) -> None:
         """Refuse training data of which too much could not be used.
@@ -94,19 +100,12 @@ class Portion:
                 f"({self.origin()}); is this the right file?"
             )
 
-
-def locate(record: Task, split: str, language: str, folder: Path | None) -> Source:
-    """Return where a task's split is read: data shipped with the package, files below `folder`, or else the hub.
-
-    Raises:
-        ConfigError: The task is not on the hub and no folder was given.
-        DataError: No file fits, or several do.
-    """
-    if folder is not None or any(source.embedded for source in record.files):
-        return choose(record.files, split, language, folder, record.name)
-    if record.hub is None:
-        raise ConfigError(f"task '{record.name}' is not on the hub: set data.data_dir to a folder with its files")
-    return record.hub
+    def _rows(self) -> list[Row]:
+        split, start, stop = self._cut
+        rows = list(self.source.rows(split, self.language, self.folder))
+        published = self.task.sizes.get(f"{split}/{self.language}", self.task.sizes.get(split))
+        self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
+        return rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit]
 
 
 def known_languages(record: Task, languages: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -99,6 +99,14 @@ class Kind(ABC):
     @abstractmethod
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """Write a language's predictions as the official evaluator reads them; pieces come in order, once each."""
+
+    def labels_in(self, rows: Iterable[Row], task: Task) -> set[str]:
+        """Return the names of the labels in rows, for tasks that have their labels from the training rows.
+
+        Raises:
+            ConfigError: Tasks of this kind have not.
+        """
+        raise ConfigError(f"task '{task.name}': `labels_from_train` is for tagging, not for {task.kind}")
 
     def new_head(self, spec: Mapping[str, Any], hidden_size: int) -> Head:
         """Return a fresh head for a task's plain record."""

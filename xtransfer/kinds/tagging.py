@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -24,7 +24,9 @@ class Tagging(Kind):
 
     Each word is tokenised alone and its first sub-word carries the label. A word without sub-words, or with more than
     fit, becomes the unknown token (counted). Long sentences are split where the next word would not fit, predicted in
-    pieces and written back as one sentence: every word gets exactly one prediction.
+    pieces and written back as one sentence: every word gets exactly one prediction. Where the labels are those of the
+    training rows, another tag has the id after the last label: it is not learned from, cannot be predicted, is counted,
+    and scored as wrong.
 
     Options:
         specials: Room kept for special tokens; 3 as the official scripts count them for XLM-R.
@@ -39,7 +41,7 @@ class Tagging(Kind):
     def check(self, task: Task) -> None:
         """Check that labels are named, besides what every kind checks."""
         super().check(task)
-        if not task.labels:
+        if not task.labels and not task.labels_from_train:
             raise ConfigError(f"task '{task.name}': a tagging task needs `labels`")
 
     def example(self, row: Row, task: Task, language: str) -> Example:
@@ -51,8 +53,15 @@ class Tagging(Kind):
             return {"tokens": tokens, "label": None}
         if len(tags) != len(tokens):
             raise DataError(f"{task.where(row, language)}: {len(tokens)} words but {len(tags)} tags")
+        if task.labels_from_train:
+            return {"tokens": tokens, "label": _open_ids(task, row, language, tokens, tags)}
         ids = [label_id(task, row, language, tag, task.labels) for tag in tags]
         return {"tokens": tokens, "label": [NO_GOLD if i is None else i for i in ids]}
+
+    def labels_in(self, rows: Iterable[Row], task: Task) -> set[str]:
+        """Return the names of the tags in rows."""
+        names = {task.label_name(tag) for row in rows for tag in task.read(row, "tags") or ()}
+        return {name for name in names if name is not None}
 
     def encode(
         self,
@@ -78,9 +87,11 @@ class Tagging(Kind):
             counts["sentences_split"] += len(starts) > 1
             for part, (start, stop) in enumerate(zip(starts, [*starts[1:], len(words)], strict=True)):
                 gold = None if example["label"] is None else example["label"][start:stop]
-                yield self._piece(words[start:stop], gold, layout) | {"index": example["index"], "part": part}
+                counts["tags_unseen"] += sum(tag >= len(task.labels) for tag in gold or ())
+                feature = self._piece(words[start:stop], gold, range(len(task.labels)), layout)
+                yield feature | {"index": example["index"], "part": part}
 
-    def _piece(self, words: Sequence[Ids], gold: list[int] | None, layout: Layout) -> Feature:
+    def _piece(self, words: Sequence[Ids], gold: list[int] | None, known: range, layout: Layout) -> Feature:
         ids: Ids = []
         first: list[int] = []
         for word in words:
@@ -91,7 +102,7 @@ class Tagging(Kind):
         if gold is not None:
             labels = [IGNORE] * len(feature["input_ids"])
             for position, tag in zip(first, gold, strict=True):
-                labels[position] = IGNORE if tag == NO_GOLD else tag
+                labels[position] = tag if tag in known else IGNORE
         return feature | {"labels": labels, "meta": {"gold": gold, "first": first}}
 
     def num_labels(self, spec: Mapping[str, Any]) -> int:
@@ -100,7 +111,7 @@ class Tagging(Kind):
 
     def metric(self, spec: Mapping[str, Any], language: str = "en") -> TagScores:
         """Span F1 as seqeval computes it (both versions), and accuracy over words."""
-        return TagScores(spec["labels"])
+        return TagScores(spec["labels"], unseen=spec.get("labels_from_train", False))
 
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
         """The tag of the highest score at each word's first sub-word."""
@@ -114,6 +125,17 @@ class Tagging(Kind):
         for piece in pieces:
             sentences.setdefault(piece.index, []).extend(spec["labels"][tag] for tag in piece.value)
         return "\n".join("".join(f"{tag}\n" for tag in tags) for tags in sentences.values())
+
+
+def _open_ids(task: Task, row: Row, language: str, tokens: Sequence[str], tags: Sequence[object]) -> list[int]:
+    """Return the ids of tags that may be others than the labels; these have the id after the last label."""
+    ids = {name: number for number, name in enumerate(task.labels)}
+    names = [task.label_name(tag) for tag in tags]
+    if None in names:
+        where, number = task.where(row, language), names.index(None)
+        found = f"found none for word {number + 1} ({tokens[number]!r})"
+        raise DataError(f"{where}: expected a tag for every word, {found}")
+    return [ids.get(str(name), len(ids)) for name in names]
 
 
 def _texts(tokens: Sequence[str]) -> list[str]:

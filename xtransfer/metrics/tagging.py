@@ -14,6 +14,9 @@ from xtransfer.metrics.base import Piece, RowMetric, percent
 
 Variant = Literal["0.0.12", "1.x"]
 
+UNSEEN = "<unseen>"
+"""What a gold tag is called that is not among the labels."""
+
 
 class Span(NamedTuple):
     """Neighbouring words that form one unit.
@@ -91,6 +94,8 @@ class TagScores(RowMetric):
 
     Args:
         labels: The tags, in the order of their ids.
+        unseen: Gold tags may be others than these, which the id after the last label stands for. Whatever is predicted
+            for such a word is wrong.
     """
 
     main = "f1"
@@ -102,9 +107,10 @@ class TagScores(RowMetric):
     keys = 3
     gold = 4
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], unseen: bool = False) -> None:
         super().__init__()
         self.labels = tuple(labels)
+        self.gold_labels = (*self.labels, UNSEEN) if unseen else self.labels
 
     def _rows(self, piece: Piece, gold: Sequence[int] | None) -> Tensor:
         """One row a word: index, part, position in the part, predicted and gold tag; gold is -1 where unknown."""
@@ -112,7 +118,8 @@ class TagScores(RowMetric):
         where = f"example {piece.index}, part {piece.part}"
         if len(piece.value) != len(tags):
             raise DataError(f"{where}: {len(piece.value)} predicted tags for {len(tags)} words")
-        unknown = {i for i in piece.value if i < 0} | {i for i in (*piece.value, *tags) if i >= len(self.labels)}
+        unknown = {i for i in piece.value if not 0 <= i < len(self.labels)}
+        unknown |= {i for i in tags if i >= len(self.gold_labels)}
         if unknown:
             raise DataError(f"{where}: no tag has id {min(unknown)}; there are {len(self.labels)}: {list(self.labels)}")
         rows = [(piece.index, piece.part, *word) for word in zip(range(len(tags)), piece.value, tags, strict=True)]
@@ -120,7 +127,7 @@ class TagScores(RowMetric):
 
     def _scores(self, rows: Tensor) -> dict[str, float]:
         sentences = [list(group) for _, group in groupby(rows.long().tolist(), key=lambda row: row[0])]
-        predicted, gold = ([[self.labels[word[column]] for word in s] for s in sentences] for column in (3, 4))
+        predicted, gold = ([[self.gold_labels[word[column]] for word in s] for s in sentences] for column in (3, 4))
         return {
             "f1": 100 * span_f1(gold, predicted, "0.0.12"),
             "f1_seqeval1": 100 * span_f1(gold, predicted, "1.x"),

@@ -83,8 +83,8 @@ class FileSource(Source):
     """Files that lie below a task's folder under the names their authors gave them.
 
     Args:
-        paths: Split -> file name; may hold ``{language}``, ``*`` and folders (``{language}/dev``). A ``.gz`` after it
-            is found too.
+        paths: Split -> file name; may hold ``{language}``, ``*`` and folders (``{language}/dev``), or be several such
+            names with ``|`` between them. A ``.gz`` after it is found too.
         rename: The data set's column -> the library's.
         codes: The library's language code -> the data set's.
         language_column: Read only rows whose value here, up to the first hyphen, is the language's code.
@@ -183,7 +183,7 @@ class FileSource(Source):
         keys = [file.path.name.removesuffix(".gz") if self.many else "" for file in found]
         double = [file.name for file, key in zip(found, keys, strict=True) if keys.count(key) > 1]
         if double:
-            wanted = f"'{self.wanted(split, language)}'" + (", each name once" if self.many else ", one file")
+            wanted = _quoted(self.wanted(split, language)) + (", each name once" if self.many else ", one file")
             raise DataError(
                 f"split '{split}' in '{language}': expected {wanted}, found {', '.join(double)}; point `folder` at the "
                 f"folder of one of them"
@@ -232,20 +232,26 @@ def _files_below(root: Path) -> list[Path]:
 
 
 def _matches(file: Path, root: Path, pattern: str) -> bool:
-    """Compare as many of the last parts of a path as the pattern has; the root's own name counts as one."""
-    wanted = pattern.split("/")
+    """Compare as many of the last parts of a path as a pattern has; the root's own name counts as one."""
     parts = [root.name, *file.relative_to(root).parts]
     parts[-1] = parts[-1].removesuffix(".gz")
-    return len(parts) >= len(wanted) and all(
-        fnmatchcase(part, one) for part, one in zip(parts[-len(wanted) :], wanted, strict=True)
+    names = [name.split("/") for name in pattern.split("|")]
+    return any(
+        len(parts) >= len(wanted)
+        and all(fnmatchcase(part, one) for part, one in zip(parts[-len(wanted) :], wanted, strict=True))
+        for wanted in names
     )
+
+
+def _quoted(pattern: str | None) -> str:
+    return " or ".join(f"'{name}'" for name in (pattern or "").split("|"))
 
 
 def _nothing(files: Sequence[Source], split: str, language: str, folder: Path | None, task_name: str) -> str:
     """Say what was looked for, where, and what is there instead."""
     start = f"{task_name} ({language}): no files of the {split} split"
     patterns = [source.wanted(split, language) for source in files if isinstance(source, FileSource)]
-    wanted = " or ".join(f"'{pattern}'" for pattern in patterns if pattern is not None)
+    wanted = " or ".join(_quoted(pattern) for pattern in patterns if pattern is not None)
     if not wanted:
         splits = sorted({name for source in files if isinstance(source, FileSource) for name in source.paths})
         return f"{start}: its files hold only {', '.join(splits) or 'nothing'}"

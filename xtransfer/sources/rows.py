@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xtransfer.errors import DataError
-from xtransfer.task import WHERE, Row
+from xtransfer.task import WHERE, Row, columns
 
 
 def found(row: Mapping[str, Any]) -> str:
     """Return the columns of a row, for messages."""
-    return ", ".join(str(name) for name in row if name != WHERE)
+    return ", ".join(map(str, columns(row)))
 
 
 def speaks(row: Row, column: str, code: str) -> bool:

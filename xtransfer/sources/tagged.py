@@ -26,7 +26,7 @@ class Conll(FileSource):
         token_column: Number of the word's column, from 0.
         tag_column: Number of the tag's column.
         prefix: Words come as ``xx:word``, as in WikiANN; what stands before the first colon is taken off.
-        comments: Skip lines that start with ``# ``.
+        comments: Skip lines that start with ``# `` or ``### ``, as the Parallel Meaning Bank's do.
     """
 
     token_column: int = 0
@@ -42,7 +42,7 @@ class Conll(FileSource):
         """
         needed = max(self.token_column, self.tag_column) + 1
         width = 0
-        for sentence in _sentences(file, "# " if self.comments else None):
+        for sentence in _sentences(file, ("# ", "### ") if self.comments else ()):
             width = width or len(sentence[0][1])
             for number, cells in sentence:
                 if len(cells) != width or (len(cells) < needed and len(cells) > 1):
@@ -94,7 +94,7 @@ class ConllU(FileSource):
         """
         ranks = RANKS_OF.get(language, RANKS).split()
         read = dropped = 0
-        for lines in _sentences(file, "#"):
+        for lines in _sentences(file, ("#",)):
             read += 1
             words = _fused(lines, ranks, file.name)
             blank = sum(form == "_" for form, _ in words)
@@ -107,11 +107,11 @@ class ConllU(FileSource):
             log.warning("%s: %d of %d sentences have no text ('_') and are left out", file.name, dropped, read)
 
 
-def _sentences(file: File, comment: str | None) -> Iterator[list[Line]]:
-    """Group lines by the blank lines between them."""
+def _sentences(file: File, comments: tuple[str, ...]) -> Iterator[list[Line]]:
+    """Group lines by the blank lines between them; lines that start with one of `comments` are none."""
     sentence: list[Line] = []
     for number, line in file.lines():
-        if comment is not None and line.startswith(comment):
+        if line.startswith(comments):
             continue
         if line.strip(" \t"):
             sentence.append((number, line.split("\t")))
