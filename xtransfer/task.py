@@ -26,6 +26,9 @@ SPLITS = ("train", "validation", "test")
 POOL = "pool"
 """The split under which a source keeps the candidates that the queries of all languages share."""
 
+IN_SPEC = "name kind labels labels_from_train languages train_languages metric options pool"
+"""What the module and its checkpoint need to know of a task."""
+
 
 def columns(row: Mapping[str, Any]) -> list[str]:
     """Return the names of a row's columns, without the reserved ones."""
@@ -128,8 +131,7 @@ class Task:
 
     def spec(self) -> dict[str, Any]:
         """Return what the module and its checkpoint need to know, as plain data."""
-        keep = "name kind labels labels_from_train languages train_languages metric options pool".split()
-        plain = {key: value for key, value in asdict(self).items() if key in keep}
+        plain = {key: value for key, value in asdict(self).items() if key in IN_SPEC.split()}
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
         return plain | {"head": self.head or self.name}
 
