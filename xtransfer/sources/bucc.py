@@ -44,7 +44,9 @@ class Bucc(FileSource):
             for candidate, where in pairs.items():
                 for name, known, side in ((query, queries, foreign), (candidate, candidates, english)):
                     if name not in known:
-                        raise DataError(f"{where}: expected an id of {side.name}, found '{name}'; fetch all three again")
+                        raise DataError(
+                            f"{where}: expected an id of {side.name}, found '{name}'; fetch all three again"
+                        )
 
     def parts(self, file: File, language: str) -> list[File]:
         """Return the foreign file, the English one and, where it is, the gold file.

@@ -93,9 +93,9 @@ def _rows(record: Row, language: str, languages: set[str], where: str) -> Iterat
         spoken = take(context, "language", str, "context", where)
         languages.add(spoken)
         for mention in take(record, "mentions", list, "", where) if spoken == language else []:
-            name, entity = (take(mention, key, str, "mention", where) for key in ("example_id", "entity_id"))
+            name, gold = (take(mention, key, str, "mention", where) for key in ("example_id", "entity_id"))
             text = query_text(context, mention, f"{where} ({name})")
-            yield {"side": "query", "id": name, "text": text, "targets": [entity] if entity else None}
+            yield {"side": "query", "id": name, "text": text, "targets": [gold] if gold else None}
     elif "contextual_mention" in record:
         both, entity = (take(record, key, dict, "", where) for key in ("contextual_mention", "entity"))
         context, mention = (take(both, key, dict, "contextual_mention", where) for key in ("context", "mention"))
