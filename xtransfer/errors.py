@@ -14,6 +14,10 @@ class DataError(ValueError):
     """The data are wrong: the message names task, file and line, what was expected and what was found."""
 
 
+class UnavailableError(DataError):
+    """The data set cannot be reached, or is gone."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'max_epochs'?``, or the list of what is known.
 

@@ -88,6 +88,6 @@ def catalogue() -> str:
             continue
         trained = cls.trains_on.__name__ if cls.trains_on else ("itself" if task.declares("train") else "–")
         scores = ", ".join(KINDS[task.kind].metric(task.spec()).variant)
-        where = getattr(task.hub, "path", "") if task.hub else "local files"
+        where = getattr(task.hub.basis, "path", "") if task.hub else "local files"
         rows.append([name, task.kind, trained, str(len(task.languages)), scores, where])
     return markdown(["task", "kind", "trained on", "languages", "scores", "hub"], rows, left=(0, 1, 2, 4, 5))

@@ -43,12 +43,17 @@ class Source(ABC):
         """Whether the rows are shipped with the package, so that no folder is needed."""
         return False
 
+    @property
+    def basis(self) -> Source:
+        """The source the rows are read from: itself, unless it only adds to the rows of another."""
+        return self
+
     @abstractmethod
     def rows(self, split: str, language: str, folder: Path | None) -> Iterator[Row]:
         """Yield the rows of one split in one language, in the order of the source.
 
         Args:
-            split: ``train``, ``validation`` or ``test``.
+            split: ``train``, ``validation``, ``test`` or ``pool``.
             language: The library's two-letter code.
             folder: The task's own folder, ``<data_dir>/<task>``; sources that need none ignore it.
 
@@ -74,7 +79,7 @@ class Task:
     """A task: a frozen record of what its rows mean. How they are encoded, decoded and scored follows from `kind`.
 
     Args:
-        name: Short name, also that of its folder below ``data_dir`` and of its files of predictions.
+        name: Short name, also that of its files of predictions.
         kind: Which of the five kinds of task it is.
         fields: Role -> column, e.g. ``{"text": "premise", "pair": "hypothesis", "label": "label"}``. A value may
             reach inside (``choices.text``), be a template (``{premise} What was the {question}?``; over a list
@@ -95,6 +100,7 @@ class Task:
         sizes: Published number of rows, by ``split`` or ``split/language``; another number is reported.
         pool: Retrieval: languages whose candidates, read under the split `POOL`, are one pool for all queries.
         max_length: Default number of tokens of one input; default the kind's.
+        folder: Its folder below ``data_dir``; default its name.
     """
 
     name: str
@@ -115,6 +121,7 @@ class Task:
     sizes: Mapping[str, int] = field(default_factory=dict)
     max_length: int | None = None
     pool: tuple[str, ...] = ()
+    folder: str | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without data.

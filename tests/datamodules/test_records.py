@@ -26,9 +26,6 @@ CODES = """
 """
 
 
-NOT_ON_THE_HUB = {"CCG"}
-
-
 def rows(task: Task, split: str, language: str, folder: Path) -> Iterator[Row]:
     """Find and read rows as a run does."""
     return choose(task.files, split, language, folder, task.name).rows(split, language, folder)
@@ -62,9 +59,13 @@ def test_record_is_complete(cls: type[TaskDataModule]) -> None:
     assert len(set(task.languages)) == len(task.languages)
     assert set(task.aliases.values()) <= set(task.labels) or task.kind == "multiple_choice"
     assert all(task.declares(key.split("/")[0]) for key in task.sizes)
-    assert {key.split("/")[1] for key in task.sizes if "/" in key} <= set(task.languages)
-    embedded = all(source.embedded for source in task.files)
-    assert isinstance(task.hub, Hub) != (embedded or cls.__name__ in NOT_ON_THE_HUB)
+    assert {key.split("/")[1] for key in task.sizes if "/" in key} <= {
+        *task.languages,
+        *task.train_languages,
+        *task.pool,
+    }
+    hub = task.hub and task.hub.basis
+    assert isinstance(hub, Hub) or all(s.embedded for s in task.files) or "local files only" in (cls.__doc__ or "")
     for part in ("Languages:", "Licence:", "Metric:"):
         assert part in (cls.__doc__ or "")
 
@@ -80,15 +81,20 @@ def test_docstring_lists_the_languages_of_the_record(cls: type[TaskDataModule]) 
 def test_a_head_trained_elsewhere_fits(cls: type[TaskDataModule]) -> None:
     assert cls.trains_on is not None
     task, trained = cls.task, cls.trains_on.task
-    assert task.head == trained.name
+    assert (task.head or task.name) == (trained.head or trained.name)
     assert (task.kind, task.labels) == (trained.kind, trained.labels)
+    heads = [KINDS[task.kind].new_head(each.spec(), 8).config() for each in (task, trained)]
+    assert heads[0] == heads[1]
     assert trained.declares("train")
     assert trained.declares("validation")
 
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("XNLI", 15), ("XQuAD", 12), ("TyDiQA", 9), ("UDPOS", 38), ("PANX", 48), ("XCOPA", 11), ("Tatoeba", 41)],
+    [
+        *[("XNLI", 15), ("XQuAD", 12), ("TyDiQA", 9), ("UDPOS", 38), ("PANX", 48), ("XCOPA", 11), ("Tatoeba", 41)],
+        *[("BUCC2018", 4), ("LAReQA", 11), ("MewsliX", 11)],
+    ],
 )
 def test_number_of_languages_is_that_of_xtreme_r(name: str, number: int) -> None:
     assert len(getattr(datamodules, name).task.languages) == number
@@ -127,6 +133,13 @@ def plain(categories: str) -> str:
     return categories.lower().replace("[nb]", "").replace("[dcl]", ":dcl").replace("[wq]", ":wq")
 
 
+NO_TARGETS = ["candidate"] * 3
+SQUAD_SENTENCES = [
+    f"{sentence}The cat sleeps in the old house. The dog runs to the river."
+    for sentence in ("The cat sleeps in the old house.", "The dog runs to the river.", "The dog runs to the river.")
+]
+ANIMALS = ["The dog is a friend of people.", "Rain is water that falls."]
+PLACES = ["A river is flowing water.", "A day has hours."]
 THREE_ROWS = [
     ("MNLI", "train", "en", "mnli", LABELS),
     ("MNLI", "validation", "en", "mnli", LABELS),
@@ -171,11 +184,26 @@ THREE_ROWS = [
     ("XCOPA", "test", "zh", "xcopa", [0, 1, 0]),
     ("Tatoeba", "test", "de", "tatoeba", ["Der Hund läuft.", "Alle essen.", "Die Katze schläft."]),
     ("Tatoeba", "test", "zh", "tatoeba", ["狗在跑。", "大家都吃。", "猫在睡觉。"]),
+    ("BUCC2018", "validation", "de", "bucc2018", [["en-000000003"], ["en-000000001"], [], *NO_TARGETS]),
+    ("BUCC2018", "test", "de", "bucc2018", [["en-000000002"], [], ["en-000000001"], *NO_TARGETS]),
+    ("BUCC2018", "validation", "fr", "formats/bucc2018-xtreme", [["en-000000002"], [], ["en-000000001"], *NO_TARGETS]),
+    ("BUCC2018", "test", "fr", "formats/bucc2018-xtreme", [None] * 3 + NO_TARGETS),
+    ("SQuADRetrieval", "train", "en", "squad_v1", SQUAD_SENTENCES),
+    ("SQuADRetrieval", "validation", "en", "squad_v1", SQUAD_SENTENCES),
+    ("LAReQA", "test", "de", "lareqa", [[f"{x}/0.0.{n}" for x in datamodules.LAReQA.task.pool] for n in range(3)]),
+    ("LAReQA", "pool", "zh", "lareqa", NO_TARGETS),
+    ("MewsliX", "test", "en", "mewslix", [["Q1"], ["Q2"], ["Q3"]]),
+    ("MewsliX", "pool", "mul", "mewslix", NO_TARGETS),
+    ("MewsliX", "test", "fa", "formats/mewslix-xtreme", [None] * 3),
+    ("MewsliPairs", "train", "en", "mewslix", ["The cat is a small animal. It sleeps a lot.", *ANIMALS]),
+    ("MewsliPairs", "validation", "en", "mewslix", ["A house is a building.", *PLACES]),
 ]
 
 
 def readable(example: dict[str, Any], labels: tuple[str, ...]) -> object:
     """Return the gold of an example in words."""
+    if "side" in example:
+        return example["targets"] if example["side"] == "query" else "candidate"
     label = example.get("candidate", example["label"])
     if "tokens" in example and label is not None:
         return " ".join((*labels, "<unseen>")[tag] for tag in label)
@@ -213,6 +241,39 @@ def test_retrieval_asks_in_english_and_answers_with_line_numbers() -> None:
         ("Everybody eats.", "2"),
         ("The cat sleeps.", "0"),
     ]
+
+
+def test_texts_and_names_of_one_sided_rows() -> None:
+    mined = examples(datamodules.BUCC2018, "test", "de", FIXTURES / "bucc2018")
+    assert [(e["side"], e["id"], e["text"]) for e in (mined[0], mined[3])] == [
+        ("query", "de-000000001", "Das Haus ist alt."),
+        ("candidate", "en-000000001", "Everybody eats."),
+    ]
+    pool = examples(datamodules.LAReQA, "pool", "zh", FIXTURES / "lareqa")
+    assert (pool[2]["id"], pool[2]["text"]) == ("zh/0.0.2", "今天下雨。猫在老房子里睡觉。狗跑到河边。今天下雨。")
+    mentions = examples(datamodules.MewsliX, "test", "en", FIXTURES / "mewslix")
+    assert [(e["id"], e["text"]) for e in mentions] == [
+        ("m1", "Blue: The river { Blue } rose on Monday."),
+        ("m2", "Oldtown: In { Oldtown } nobody was hurt."),
+        ("m3", "Monday: { Monday } is a holiday"),
+    ]
+    entities = examples(datamodules.MewsliX, "pool", "mul", FIXTURES / "mewslix")
+    assert (entities[0]["id"], entities[0]["text"]) == ("Q1", "Die Blau ist ein Fluss. Sie ist tief.")
+
+
+@pytest.mark.parametrize(("name", "rows"), [("LAReQA", 3), ("MewsliX", 3), ("BUCC2018", 6)])
+def test_a_retrieval_task_finds_its_pool_and_its_training_data(name: str, rows: int) -> None:
+    """Below one data_dir: the pool stands before the languages, training data lie in the folder of their data set."""
+    module = getattr(datamodules, name)(data_dir=FIXTURES, languages=["de"])
+    trained = module.trains_on is not None
+    report = module.check(splits=["train", "validation", "test"] if trained else ["test"])
+    task = module.record.name
+    expected = [f"{task}/train/en", f"{task}/validation/en"] * trained
+    assert list(report) == [*expected, *(f"{task}/pool/{x}" for x in module.record.pool), f"{task}/test/de"]
+    counts = {"MewsliX": {f"{task}/test/de": 1}}.get(name, {})
+    assert {key: report[key]["rows"] for key in report} == dict.fromkeys(report, rows) | counts
+    origins = [portion.origin() for portion in module.portions("train")] if trained else []
+    assert all(("squad_v1/train" if name == "LAReQA" else "mewslix/wikipedia") in origin for origin in origins)
 
 
 def test_demo_ships_every_language_it_names() -> None:
@@ -253,6 +314,9 @@ COUNTS = [
     *[("XCOPA", "test", x, "xcopa", 500) for x in ("et", "ht", "qu", "th")],
     ("XCOPA", "validation", "zh", "xcopa", 100),
     *[("Tatoeba", "test", x, "tatoeba", n) for x, n in (("ar", 1000), ("sw", 390), ("ta", 307), ("th", 548))],
+    ("BUCC2018", "validation", "zh", "bucc2018", 8624 + 13589),
+    ("SQuADRetrieval", "train", "en", "squad_v1", 12723),
+    *[("LAReQA", "pool", x, "lareqa", datamodules.LAReQA.task.sizes[f"pool/{x}"]) for x in ("ar", "de", "en", "zh")],
 ]
 
 

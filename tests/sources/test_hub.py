@@ -176,5 +176,5 @@ def test_offline_or_gone_names_both_and_what_to_do() -> None:
         list(source.rows("test", "de", None))
     message = str(caught.value)
     assert message.startswith("xtransfer-tests/there-is-no-such-data-set [de] test @newest cannot be loaded")
-    for part in ("no network", "HF_HUB_OFFLINE", "no longer there under this id", "data_dir", "HF_HOME"):
+    for part in ("no network", "HF_HUB_OFFLINE", "no longer there under this id", "own files", "HF_HOME"):
         assert part in message

@@ -7,10 +7,11 @@ from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
 from xtransfer.datamodules.nli import MNLI, XNLI
 from xtransfer.datamodules.qa import SQuAD, SQuAD2, TyDiQA, XQuAD
-from xtransfer.datamodules.retrieval import Tatoeba
+from xtransfer.datamodules.retrieval import BUCC2018, LAReQA, MewsliPairs, MewsliX, SQuADRetrieval, Tatoeba
 from xtransfer.datamodules.tagging import PANX, UDPOS
 
 __all__ = [
+    "BUCC2018",
     "CCG",
     "MNLI",
     "PANX",
@@ -21,8 +22,12 @@ __all__ = [
     "CustomTask",
     "DemoNLI",
     "DemoQA",
+    "LAReQA",
+    "MewsliPairs",
+    "MewsliX",
     "SQuAD",
     "SQuAD2",
+    "SQuADRetrieval",
     "TaskDataModule",
     "Tatoeba",
     "TyDiQA",

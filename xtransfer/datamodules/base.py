@@ -38,7 +38,7 @@ class TaskDataModule(LightningDataModule):
         dev_languages: Languages of the development scores; default the training language.
         splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]"}``.
         limit: Read at most so many rows of each split and language.
-        folder: Sub-folder of `data_dir` to read in place of the task's name.
+        folder: Sub-folder of `data_dir` to read in place of the task's own.
         source: Another place to read the rows from, with the columns of the task's record.
         options: Settings of the kind laid over the task's, e.g. ``{stride: 64}``.
         evaluate: Further data sets of the same kind, scored with the head trained here; default those of `also`.
@@ -255,7 +255,7 @@ class TaskDataModule(LightningDataModule):
         own = provider is self.record
         folder = None
         if self.data_dir is not None:
-            folder = Path(self.data_dir) / ((self.folder if own else None) or provider.name)
+            folder = Path(self.data_dir) / ((self.folder if own else None) or provider.folder or provider.name)
         source = self.source if own and self.source else locate(provider, wanted, language, folder)
         # Rows of the task trained on play the roles of its record, under this task's name and settings.
         labels = self.record.labels if provider.labels_from_train else provider.labels

@@ -13,13 +13,13 @@ class CCG(TaskDataModule):
     """The category of every word in combinatory categorial grammar, one of several hundred; English.
 
     Hockenmaier and Steedman 2007, "CCGbank: A Corpus of CCG Derivations and Dependency Structures Extracted from the
-    Penn Treebank". Languages: en. Licence: the Linguistic Data Consortium's (LDC2005T13); there is no free copy and
-    none on the hub. Metric: accuracy over words. Reads CCGbank's own files (sections 02 to 21 for training, 00 for
-    development, 23 for testing), the same joined to three files (``train.auto`` or ``wsj_02-21.auto``, and so on),
-    jiant's ``ccg.train``, ``ccg.dev`` and ``ccg.test`` (a sentence a line: words, tab, categories), and the free
-    Parallel Meaning Bank (Abzianidze et al. 2017), whose categories are written otherwise. jiant's own preparation of
-    CCGbank splits it differently: 00 to 18, 19 to 21, 22 to 24. The labels are the categories of the training rows; a
-    category that is not among them is scored as a wrong prediction.
+    Penn Treebank". Languages: en. Licence: the Linguistic Data Consortium's (LDC2005T13); there is no free copy, so it
+    is read from local files only. Metric: accuracy over words. Reads CCGbank's own files (sections 02 to 21 for
+    training, 00 for development, 23 for testing), the same joined to three files (``train.auto`` or
+    ``wsj_02-21.auto``, and so on), jiant's ``ccg.train``, ``ccg.dev`` and ``ccg.test`` (a sentence a line: words, tab,
+    categories), and the free Parallel Meaning Bank (Abzianidze et al. 2017), whose categories are written otherwise.
+    jiant's own preparation of CCGbank splits it differently: 00 to 18, 19 to 21, 22 to 24. The labels are the
+    categories of the training rows; a category that is not among them is scored as a wrong prediction.
     """
 
     task: ClassVar[Task] = Task(

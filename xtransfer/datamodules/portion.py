@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xtransfer.errors import ConfigError, DataError, nearest
+from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
+from xtransfer.sources import native_names
 from xtransfer.task import PART, POOL, SPLITS, Row, Source, Task
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
@@ -102,10 +103,18 @@ class Portion:
 
     def _rows(self) -> list[Row]:
         split, start, stop = self._cut
-        rows = list(self.source.rows(split, self.language, self.folder))
+        try:
+            rows = list(self.source.rows(split, self.language, self.folder))
+        except UnavailableError as error:
+            names = native_names(self.task.files, split, self.language) or "none"
+            raise DataError(
+                f"{error}. Files that are read in its place, below data_dir/{self.task.name}: {names}"
+            ) from error
         published = self.task.sizes.get(f"{split}/{self.language}", self.task.sizes.get(split))
         self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
-        return rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit]
+        candidates = [row for row in rows if row.get("side") == "candidate"]  # a pool is never cut
+        rows = [row for row in rows if row.get("side") != "candidate"]
+        return rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit] + candidates
 
 
 def known_languages(record: Task, languages: list[str]) -> list[str]:

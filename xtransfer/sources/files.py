@@ -59,6 +59,17 @@ class File:
         if not number:
             raise DataError(f"{self.name}: the file is empty; fetch it again")
 
+    def beside(self, name: str) -> File | None:
+        """Return the file of that name, or of that name and ``.gz``, in the same folder; None if there is none.
+
+        Raises:
+            DataError: Both are there.
+        """
+        there = [path for each in (name, f"{name}.gz") if (path := self.path.with_name(each)).is_file()]
+        if len(there) > 1:
+            raise DataError(f"{self.name}: expected '{name}' beside it once, found both it and its .gz")
+        return File(there[0], self.name.rpartition("/")[0] + "/" + there[0].name) if there else None
+
     def digest(self) -> str:
         """Return the SHA-256 of the file as it lies there."""
         digest = hashlib.sha256()
@@ -213,12 +224,19 @@ def choose(files: Sequence[Source], split: str, language: str, folder: Path | No
         ", ".join(file.name for file in source.candidates(split, language, folder))
         if isinstance(source, FileSource)
         else repr(source)
-        for source in fitting
+        for source in (source.basis for source in fitting)
     ]
     raise DataError(
         f"{task_name} ({language}): expected the {split} split in one format, found {'; and '.join(names)}; "
         f"point `folder:` at the folder of one of them"
     )
+
+
+def native_names(files: Sequence[Source], split: str, language: str) -> str:
+    """Return the file names that are looked for, in all formats; empty where there is no such split."""
+    found = [source for source in (source.basis for source in files) if isinstance(source, FileSource)]
+    patterns = [source.wanted(split, language) for source in found]
+    return " or ".join(_quoted(pattern) for pattern in patterns if pattern is not None)
 
 
 def _files_below(root: Path) -> list[Path]:
@@ -250,13 +268,13 @@ def _quoted(pattern: str | None) -> str:
 def _nothing(files: Sequence[Source], split: str, language: str, folder: Path | None, task_name: str) -> str:
     """Say what was looked for, where, and what is there instead."""
     start = f"{task_name} ({language}): no files of the {split} split"
-    patterns = [source.wanted(split, language) for source in files if isinstance(source, FileSource)]
-    wanted = " or ".join(_quoted(pattern) for pattern in patterns if pattern is not None)
+    found = [source for source in (source.basis for source in files) if isinstance(source, FileSource)]
+    wanted = native_names(files, split, language)
     if not wanted:
-        splits = sorted({name for source in files if isinstance(source, FileSource) for name in source.paths})
+        splits = sorted({name for source in found for name in source.paths})
         return f"{start}: its files hold only {', '.join(splits) or 'nothing'}"
     start += f"; looked for {wanted} (or the same with .gz)"
-    folder = next((source.root(folder) for source in files if isinstance(source, FileSource)), folder)
+    folder = next((source.root(folder) for source in found), folder)
     if folder is None:
         return f"{start}, but no data_dir is given"
     if not folder.is_dir():

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtransfer.errors import DataError
+from xtransfer.errors import DataError, UnavailableError
 from xtransfer.sources.rows import flattened, found, in_order, renamed, speaks
 from xtransfer.task import SPLITS, WHERE, Row, Source
 
@@ -130,7 +130,7 @@ class Hub(Source):
             )
         except Exception as error:
             # Its errors come from a dozen libraries; all mean the same to the user.
-            raise DataError(_cannot_load(self._name(split, language), error)) from error
+            raise UnavailableError(_cannot_load(self._name(split, language), error)) from error
         assert isinstance(data, datasets.Dataset)
         expected = {native.split(".")[0] for native, ours in self.rename.items() if ours not in self.optional}
         expected |= {self.language_column} if self.language_column else set()
@@ -177,8 +177,8 @@ def _cannot_load(name: str, error: Exception) -> str:
     return (
         f"{name} cannot be loaded from the hub ({type(error).__name__}: {reason}). Either the hub cannot be reached "
         f"from here (no network, or HF_HUB_OFFLINE is set and the data are not in the cache), or the data set is no "
-        f"longer there under this id. Put the original files below data_dir (the task's page lists their names), or "
-        f"load it once on a machine with network and take the cache (HF_HOME) along"
+        f"longer there under this id. Load it once on a machine with network and take the cache (HF_HOME) along, or "
+        f"download the data set's own files from its authors"
     )
 
 

@@ -48,8 +48,7 @@ class ParallelLines(FileSource):
             DataError: The partner is missing, or lies there twice.
         """
         name = self.partner.replace("{language}", self.code(language))
-        there = [file.path.with_name(each) for each in (name, f"{name}.gz") if file.path.with_name(each).is_file()]
-        if len(there) != 1:
-            what = "both it and its .gz" if there else "none"
-            raise DataError(f"{file.name}: expected its English side '{name}' beside it, found {what}")
-        return [file, File(there[0], file.name.rpartition("/")[0] + "/" + there[0].name)]
+        partner = file.beside(name)
+        if partner is None:
+            raise DataError(f"{file.name}: expected its English side '{name}' beside it, found none")
+        return [file, partner]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from xtransfer.errors import DataError
 from xtransfer.sources.files import File, FileSource
+from xtransfer.sources.nodes import take
 from xtransfer.task import WHERE, Row
 
-T = TypeVar("T")
+FAULT = "not SQuAD's JSON"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,8 @@ class SquadJson(FileSource):
         Raises:
             DataError: The JSON is broken or not SQuAD's, or two questions have the same id.
         """
-        text = "".join(line + "\n" for _, line in file.lines())
-        try:
-            root = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{file.name}:{error.lineno}: expected JSON ({error.msg}, column {error.colno})") from None
         seen: set[str] = set()
-        for number, row in enumerate(_questions(root, file.name)):
+        for number, row in enumerate(_questions(file)):
             if row["id"] in seen:
                 if not self.ids_repeat:
                     raise DataError(
@@ -52,46 +48,77 @@ class SquadJson(FileSource):
             yield row
 
 
-def _questions(root: object, name: str) -> Iterator[Row]:
-    for a, article in enumerate(_take(root, "data", list, "", name)):
-        at_article = f"data[{a}]"
-        for p, paragraph in enumerate(_take(article, "paragraphs", list, at_article, name)):
-            at = f"{at_article}.paragraphs[{p}]"
-            context = _take(paragraph, "context", str, at, name)
-            for q, question in enumerate(_take(paragraph, "qas", list, at, name)):
-                at_question = f"{at}.qas[{q}]"
-                row: Row = {key: _take(question, key, str, at_question, name) for key in ("id", "question")}
-                row |= {"title": article.get("title", ""), "context": context, WHERE: f"{name}:{row['id']}"}
-                yield row | {"answers": _answers(question, at_question, name)}
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of SQuAD's JSON.
+
+    Args:
+        article: Number of its article, from 0.
+        number: Its own number in the article, from 0.
+        title: Title of the article.
+        node: The object itself.
+        file: Name of the file.
+    """
+
+    article: int
+    number: int
+    title: str
+    node: object
+    file: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the file."""
+        return f"data[{self.article}].paragraphs[{self.number}]"
+
+    @property
+    def fault(self) -> str:
+        """The start of a message about it."""
+        return f"{self.file}: {FAULT}"
+
+    @property
+    def context(self) -> str:
+        """Its text, as it is: offsets count every space."""
+        return take(self.node, "context", str, self.place, self.fault)
+
+    def questions(self) -> Iterator[Row]:
+        """Yield id, question and answers of each question, with their place."""
+        for number, question in enumerate(take(self.node, "qas", list, self.place, self.fault)):
+            at = f"{self.place}.qas[{number}]"
+            row: Row = {key: take(question, key, str, at, self.fault) for key in ("id", "question")}
+            yield row | {"answers": _answers(question, at, self.fault), WHERE: f"{self.file}:{row['id']}"}
 
 
-def _answers(question: Mapping[str, Any], at: str, name: str) -> dict[str, list[Any]] | None:
+def paragraphs(file: File) -> Iterator[Paragraph]:
+    """Yield the paragraphs of a file in SQuAD's JSON.
+
+    Raises:
+        DataError: The JSON is broken or not SQuAD's.
+    """
+    text = "".join(line + "\n" for _, line in file.lines())
+    try:
+        root = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file.name}:{error.lineno}: expected JSON ({error.msg}, column {error.colno})") from None
+    fault = f"{file.name}: {FAULT}"
+    for a, article in enumerate(take(root, "data", list, "", fault)):
+        for p, paragraph in enumerate(take(article, "paragraphs", list, f"data[{a}]", fault)):
+            yield Paragraph(a, p, article.get("title", ""), paragraph, file.name)
+
+
+def _questions(file: File) -> Iterator[Row]:
+    for paragraph in paragraphs(file):
+        about = {"title": paragraph.title, "context": paragraph.context}
+        for row in paragraph.questions():
+            yield row | about
+
+
+def _answers(question: Mapping[str, Any], at: str, where: str) -> dict[str, list[Any]] | None:
     """Return texts and offsets, empty lists for 'no answer', None where the answers were taken out."""
     texts, starts = [], []
-    for i, answer in enumerate(_take(question, "answers", list, at, name)):
-        texts.append(_take(answer, "text", str, f"{at}.answers[{i}]", name))
-        starts.append(_take(answer, "answer_start", int, f"{at}.answers[{i}]", name))
+    for i, answer in enumerate(take(question, "answers", list, at, where)):
+        texts.append(take(answer, "text", str, f"{at}.answers[{i}]", where))
+        starts.append(take(answer, "answer_start", int, f"{at}.answers[{i}]", where))
     if question.get("is_impossible") is True:
         return {"text": [], "answer_start": []}
     return None if texts and not any(texts) else {"text": texts, "answer_start": starts}
-
-
-def _take(node: object, key: str, kind: type[T], at: str, name: str) -> T:
-    """Return ``node[key]`` if it is of its kind.
-
-    Raises:
-        DataError: It is not; the message says where it should be.
-    """
-    value = node.get(key) if isinstance(node, dict) else None
-    if isinstance(value, kind):
-        return value
-    what = {"list": "a list", "str": "a text", "int": "a number"}[kind.__name__]
-    there = repr(value) if isinstance(node, dict) and key in node else _shape(node)
-    place = f"{at}.{key}" if at else key
-    raise DataError(f"{name}: not SQuAD's JSON: expected {what} at {place}, found {there[:80]}")
-
-
-def _shape(node: object) -> str:
-    if isinstance(node, dict):
-        return f"an object with {', '.join(map(str, node)) or 'nothing'}"
-    return f"{type(node).__name__} {node!r}"

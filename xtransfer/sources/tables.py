@@ -63,20 +63,32 @@ class JsonLines(FileSource):
         Raises:
             DataError: A line is no JSON or no object.
         """
-        for number, line in file.lines():
-            if not line.strip():
-                continue
-            where = f"{file.name}:{number}"
+        for where, row in objects(file):
             try:
-                row = flattened(json.loads(line)) if self.flatten else json.loads(line)
-            except json.JSONDecodeError as error:
-                reason = f"{error.msg}, column {error.colno}"
-                raise DataError(f"{where}: expected JSON, found {line[:60]!r} ({reason})") from None
+                columns = {key: flattened(value) for key, value in row.items()} if self.flatten else row
             except ValueError as error:
                 raise DataError(f"{where}: {error}") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{where}: expected a JSON object, found {line[:60]!r}")
-            yield row | {WHERE: where}
+            yield columns | {WHERE: where}
+
+
+def objects(file: File) -> Iterator[tuple[str, Row]]:
+    """Yield place and content of each line that holds a JSON object; empty lines are none.
+
+    Raises:
+        DataError: A line is no JSON or no object.
+    """
+    for number, line in file.lines():
+        if not line.strip():
+            continue
+        where = f"{file.name}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            reason = f"{error.msg}, column {error.colno}"
+            raise DataError(f"{where}: expected JSON, found {line[:60]!r} ({reason})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: expected a JSON object, found {line[:60]!r}")
+        yield where, row
 
 
 def _records(file: File) -> Iterator[tuple[int, list[str]]]:
