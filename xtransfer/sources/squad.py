@@ -20,7 +20,8 @@ class SquadJson(FileSource):
 
     Rows have `id`, `title`, `context`, `question` and `answers`, an object of the lists `text` and `answer_start`.
     Empty lists mean that the question has no answer; None means that no answer is told, as where XTREME replaced all
-    of them by one empty text at 0. Contexts are left as they are: offsets count every space.
+    of them by one empty text at 0. Contexts are left as they are: offsets count every space. The outer object, whose
+    `data` the articles are, may be missing.
 
     Args:
         ids_repeat: Ids may repeat; a repeated one gets ``#`` and the question's number (from 0) after it. XTREME cuts
@@ -41,6 +42,7 @@ class SquadJson(FileSource):
         except json.JSONDecodeError as error:
             raise DataError(f"{file.name}:{error.lineno}: expected JSON ({error.msg}, column {error.colno})") from None
         seen: set[str] = set()
+        root = {"data": root} if isinstance(root, list) else root
         for number, row in enumerate(_questions(root, file.name)):
             if row["id"] in seen:
                 if not self.ids_repeat:
