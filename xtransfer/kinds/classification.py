@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xtransfer.errors import ConfigError
 from xtransfer.heads import ClassificationHead
-from xtransfer.kinds.base import Example, Kind, label_id, text_of
+from xtransfer.kinds.base import Example, Kind, label_id, require_labels, text_of
 from xtransfer.kinds.text import Feature, Layout, cut, fit_pair, ids_by_text
 from xtransfer.metrics import Accuracy, Piece
 from xtransfer.task import Row, Task
@@ -75,3 +75,8 @@ class Classification(Kind):
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One label a line."""
         return "".join(f"{spec['labels'][piece.value]}\n" for piece in pieces)
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """One label a line."""
+        require_labels(examples, task)
+        return "".join(f"{task.labels[example['label']]}\n" for example in examples)

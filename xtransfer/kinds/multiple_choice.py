@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xtransfer.errors import DataError
 from xtransfer.heads import MultipleChoiceHead
-from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Layout, fit_pair, ids_by_text
 from xtransfer.metrics import Accuracy, Piece
 from xtransfer.task import Row, Task
@@ -85,4 +85,13 @@ class MultipleChoice(Kind):
 
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One JSON object a line: ``{"label": 0}``."""
-        return "".join(json.dumps({"label": piece.value}) + "\n" for piece in pieces)
+        return _choices([piece.value for piece in pieces])
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """One JSON object a line: ``{"label": 0}``."""
+        require_labels(examples, task)
+        return _choices([example["label"] for example in examples])
+
+
+def _choices(labels: Sequence[int]) -> str:
+    return "".join(json.dumps({"label": label}) + "\n" for label in labels)

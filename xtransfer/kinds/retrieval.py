@@ -184,6 +184,11 @@ class Retrieval(Kind):
         options = self.settings(spec["options"])
         return options["method"] == "mining" and options["threshold"] is None
 
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """The id of each query's own candidate, one line a query."""
+        names = [example["index"] if (name := example["candidate_id"]) is None else name for example in examples]
+        return "".join(f"{name}\n" for name in names)
+
     def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
         """Layer 14 of 24, scaled (7 of 12), unless the task reads the last one."""
         return round(14 / 24 * depth) if self.settings(spec["options"])["middle_layer"] else None

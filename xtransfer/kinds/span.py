@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.heads import SpanHead, best_spans
-from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Ids, Layout
 from xtransfer.metrics import Piece, SpanScores, choose_answer
 from xtransfer.task import Row, Task
@@ -142,6 +142,23 @@ class Span(Kind):
             for index, group in groupby(pieces, key=lambda piece: piece.index)
         }
         return json.dumps(answers, ensure_ascii=False, indent=1) + "\n"
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """SQuAD's JSON with all right answers; neighbouring questions about one passage share its paragraph."""
+        require_labels(examples, task)
+        paragraphs = [
+            {"context": context, "qas": [_question(example) for example in group]}
+            for context, group in groupby(examples, key=lambda example: example["context"])
+        ]
+        root = {"version": "1.1", "data": [{"title": task.name, "paragraphs": paragraphs}]}
+        return json.dumps(root, ensure_ascii=False, indent=1) + "\n"
+
+
+def _question(example: Example) -> dict[str, Any]:
+    """Return a question as SQuAD's JSON has it."""
+    answers = [{"text": text, "answer_start": start} for text, start in example["label"]]
+    question = {"id": example["id"], "question": example["question"], "answers": answers}
+    return question if answers else question | {"is_impossible": True}
 
 
 def _windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:
