@@ -149,12 +149,12 @@ XTREME_R = Benchmark(
         BenchmarkTask(
             name="xcopa", form="choices", languages=_codes("et ht id it qu sw ta th tr vi zh"), labels=("0", "1")
         ),
-        BenchmarkTask(name="lareqa", form="rankings", languages=XQUAD_LANGUAGES, scores=("map@20",), pooled=True),
+        BenchmarkTask(name="lareqa", form="rankings", languages=XQUAD_LANGUAGES, scores=("map20",), pooled=True),
         BenchmarkTask(
             name="mewslix",
             form="rankings",
             languages=_codes("ar de en es fa ja pl ro ta tr uk"),
-            scores=("map@20",),
+            scores=("map20",),
         ),
         _answers("xquad", _codes(*XQUAD_LANGUAGES, "ro")),
         _MLQA,

@@ -244,7 +244,7 @@ def _rankings(predicted: File, gold: File, task: BenchmarkTask, language: str, s
     right, guess = submission.rankings(gold, True), submission.rankings(predicted, False)
     total = sum(average_precision(guess.get(name, ()), targets) for name, targets in right.items())
     return LanguageScore(
-        scores={"map@20": 100 * total / len(right)},
+        scores={"map20": 100 * total / len(right)},
         n=len(right),
         unanswered=len(right.keys() - guess.keys()),
         unknown=len(guess.keys() - right.keys()),

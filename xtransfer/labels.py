@@ -10,7 +10,7 @@ from pathlib import Path
 import xtransfer.datamodules as datamodules
 from xtransfer.benchmarks import find
 from xtransfer.datamodules import TaskDataModule
-from xtransfer.errors import ConfigError, DataError, nearest
+from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS
 from xtransfer.results import markdown
 
@@ -67,7 +67,7 @@ def write_labels(
     known = {language for task in chosen for language in task.languages}
     for language in languages or ():
         if language not in known:
-            raise ConfigError(f"no such language here: '{language}'{nearest(language, known)}")
+            raise ConfigError(f"{record.title} has no language '{language}' here; known: {', '.join(sorted(known))}")
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"data.data_dir: no folder {data_dir}")
     classes, written = _classes(), []
@@ -126,7 +126,8 @@ def _write(
     if cls is None:
         return LabelFile(task=task, language=language, reason=f"the catalogue has no such task{old}")
     try:
-        (portion,) = cls(data_dir=data_dir, languages=[language], folder=folder).portions("test")
+        data = cls(data_dir=data_dir, languages=[language], folder=folder)
+        portion = next(portion for portion in data.portions("test") if portion.split == "test")  # not a shared pool
         examples = portion.examples()
         text = KINDS[portion.task.kind].gold(examples, portion.task)
     except (ConfigError, DataError) as error:

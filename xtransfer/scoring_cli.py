@@ -20,11 +20,11 @@ evaluator. What is not there is listed; a mean over tasks is given only when not
   --format NAME      markdown (default), json or csv
   --output FILE      write there rather than print
 
-  xtransfer score runs/demo/2-qa/predictions labels
+  xtransfer score submission labels --benchmark xtreme
 """
 
 LABELS_HELP = """\
-usage: xtransfer labels OUT --benchmark NAME [options]
+usage: xtransfer labels OUT [options]
 
 Writes OUT/<task>/test-<language>.*, the labels that `xtransfer score` needs, from the data sets' own files. Languages
 without files or without gold labels are listed, with the reason.

@@ -12,6 +12,7 @@ import torch
 from xtransfer.benchmarks import find
 from xtransfer.evaluator import LanguageScore, score
 from xtransfer.kinds import KINDS
+from xtransfer.kinds.retrieval import _gold, _texts
 from xtransfer.metrics import Piece
 from xtransfer.task import Task
 
@@ -23,7 +24,6 @@ XNLI = Task(
 )
 XCOPA = Task(name="xcopa", kind="multiple_choice", fields={"text": "a", "choices": "b", "label": "label"})
 SPAN = {"id": "id", "question": "question", "context": "context", "answers": "answers"}
-PAIRS = Task(name="tatoeba", kind="retrieval", fields={"text": "en", "candidate": "xx", "candidate_id": "line"})
 
 
 def tags(name: str) -> Task:
@@ -40,17 +40,17 @@ def both(
     golds: list[Any],
     benchmark: str = "xtreme",
     **options: Any,
-) -> tuple[dict[str, float], LanguageScore]:
+) -> tuple[dict[str, Any], LanguageScore]:
     """Score pieces by the metric of their kind, and as files by the evaluator."""
     kind = KINDS[task.kind]
     metric = kind.metric(task.spec(), language)
     metric.update(pieces, golds)
-    names = [{"id": examples[piece.index].get("id", piece.index)} for piece in pieces]
+    metas = [{"id": examples[p.index].get("id"), "gold": gold} for p, gold in zip(pieces, golds, strict=True)]
     for side, text in (
-        ("predictions", kind.export(pieces, names, task.spec())),
+        ("predictions", kind.export(pieces, metas, task.spec())),
         ("labels", kind.gold(examples, task)),
     ):
-        path = folder / side / task.name / f"test-{language}.{kind.suffix}"
+        path = folder / side / task.name / f"test-{language}.{kind.file_type(task.spec())}"
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
     found = score(folder / "predictions", folder / "labels", benchmark, **options)
@@ -89,7 +89,23 @@ def test_tags_of_sentences_split_in_parts(tmp_path: Path, task: str, variant: st
     assert (file.n, own["n"]) == (40, 40)
 
 
-WORDS = "the cat, a Dog — das Haus! la maison 猫在家 北京。 «дом» कुत्ता (an) ال البيت sleeps".split()
+WORDS = [
+    "the",
+    "cat,",
+    "a",
+    "Dog",
+    "—",
+    "das",
+    "Haus!",
+    "la",
+    "猫在家",
+    "北京。",
+    "«дом»",
+    "कुत्ता",
+    "(an)",
+    "ال",
+    "البيت",
+]
 
 
 @pytest.mark.parametrize(("task", "language"), [("xquad", "zh"), ("tydiqa", "ru"), ("xquad", "en")])
@@ -115,16 +131,45 @@ def test_answers_from_several_windows(tmp_path: Path, task: str, language: str) 
     assert (file.n, file.unanswered, file.unknown) == (80, 0, 0)
 
 
-def test_translations(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "benchmark", "method", "score_name"),
+    [
+        ("tatoeba", "xtreme", "nearest", "accuracy"),
+        ("bucc2018", "xtreme", "mining", "f1"),
+        ("lareqa", "xtreme-r", "ranking", "map20"),
+    ],
+)
+def test_retrieval(tmp_path: Path, name: str, benchmark: str, method: str, score_name: str) -> None:
     torch.manual_seed(4)
     lines = torch.randperm(30).tolist()
-    examples = [{"index": i, "candidate_id": line, "id": line, "label": 0} for i, line in enumerate(lines)]
+    if method == "nearest":
+        fields: dict[str, Any] = {"text": "en", "candidate": "xx", "candidate_id": "line"}
+        examples = [
+            {"text": f"t{i}", "candidate": f"c{i}", "id": str(line), "label": 0} for i, line in enumerate(lines)
+        ]
+    else:
+        fields = {"text": "text", "side": "side", "id": "id", "targets": "targets"}
+        sides = [{"text": f"c{i}", "side": "candidate", "id": f"c{i}", "targets": None, "label": 0} for i in lines]
+        targets = [[f"c{i}", f"c{(i + 7) % 30}"] if method == "ranking" and i % 2 else [f"c{i}"] for i in range(30)]
+        examples = sides + [
+            {"text": f"q{i}", "side": "query", "id": f"q{i}", "targets": right, "label": 0}
+            for i, right in enumerate(targets)
+        ]
+    task = Task(name=name, kind="retrieval", fields=fields, options={"method": method})
     pieces, golds = [], []
-    for i in range(30):
-        vector = torch.randn(4)
-        for part, side in enumerate(("query", "candidate")):
-            pieces.append(Piece(i, part, vector + 0.4 * torch.randn(4)))
-            golds.append({"side": side, "gold": i})
-    own, file = both(tmp_path, PAIRS, "de", examples, pieces, golds)
-    assert 20 < own["accuracy"] < 90
-    assert file.scores["accuracy"] == pytest.approx(own["accuracy"], abs=1e-6)
+    vectors = {f"{i}": torch.randn(4) for i in range(30)}
+    for index, example in enumerate(examples):
+        for part, (side, text) in enumerate(_texts(example)):
+            pieces.append(Piece(index, part, vectors[text[1:]] + 0.4 * torch.randn(4)))
+            golds.append(_gold(example, side, text))
+    own, file = both(tmp_path, task, "de", examples, pieces, golds, benchmark)
+    assert 20 < own["en"][score_name] < 95
+    assert file.scores == {score_name: pytest.approx(own["en"][score_name], abs=1e-6)}
+    assert file.n == own["en"]["n"] == 30
+
+
+def test_tatoeba_labels_are_the_official_line_numbers() -> None:
+    task = Task(name="tatoeba", kind="retrieval", fields={"text": "en", "candidate": "xx", "candidate_id": "line"})
+    rows = [{"en": "A dog runs.", "xx": "Der Hund läuft.", "line": 1}, {"en": "Eat!", "xx": "Iss!", "line": 0}]
+    kind = KINDS["retrieval"]
+    assert kind.gold([kind.example(row, task, "de") for row in rows], task) == "1\n0\n"
