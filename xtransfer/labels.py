@@ -126,8 +126,7 @@ def _write(
     if cls is None:
         return LabelFile(task=task, language=language, reason=f"the catalogue has no such task{old}")
     try:
-        data = cls(data_dir=data_dir, languages=[language], folder=folder)
-        portion = next(portion for portion in data.portions("test") if portion.split == "test")  # not a shared pool
+        portion = cls(data_dir=data_dir, languages=[language], folder=folder).test_portion(language)
         examples = portion.examples()
         text = KINDS[portion.task.kind].gold(examples, portion.task)
     except (ConfigError, DataError) as error:
