@@ -28,8 +28,8 @@ LAYERS = (
     ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
     ("kinds", "kinds.*", "submission", "evaluator"),
     ("module", "datamodules", "datamodules.*"),
-    ("pipeline", "stage*", "steps", "checks", "config", "predictions", "labels", "provenance", "versions", "layer_sweep"),
-    ("cli", "scoring_cli", "scoreboard", "report", "ablation", "__main__"),
+    ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
+    ("cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""
 
