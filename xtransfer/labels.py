@@ -126,7 +126,7 @@ def _write(
     if cls is None:
         return LabelFile(task=task, language=language, reason=f"the catalogue has no such task{old}")
     try:
-        portion = cls(data_dir=data_dir, languages=[language], folder=folder).test_portion(language)
+        portion = cls(data_dir=data_dir, languages=[language], folder=folder).portion("test", language)
         examples = portion.examples()
         text = KINDS[portion.task.kind].gold(examples, portion.task)
     except (ConfigError, DataError) as error:

@@ -135,10 +135,6 @@ class TaskDataModule(LightningDataModule):
             return [self.portion(split, language) for language in self._dev_languages(self)]
         return [portion for member in self.members for portion in member._test_portions()]
 
-    def test_portion(self, language: str) -> Portion:
-        """Return the test rows of one language, without the candidates that languages share."""
-        return self._portion("test", language)
-
     def check(self, position_limit: int | None = None, splits: Sequence[str] = SPLITS) -> dict[str, Counter[str]]:
         """Read and check every row that will be used, before anything is trained.
 
