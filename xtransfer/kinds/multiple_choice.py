@@ -37,11 +37,12 @@ class MultipleChoice(Kind):
                 f"{task.where(row, language)}: expected a list of two or more options, found {choices!r:.80}"
             )
         value = task.read(row, "label")
-        name = task.label_name(value)
-        if name is not None and name not in map(str, range(len(choices))):
-            legal = ", ".join(task.aliases) or f"0 to {len(choices) - 1}"
+        name, numbers = task.label_name(value), [str(number) for number in range(len(choices))]
+        legal = [spelling for spelling in task.aliases or numbers if task.label_name(spelling) in numbers]
+        if name is not None and str(value).strip() not in legal:
             raise DataError(
-                f"{task.where(row, language)}: label '{value}' is not one of {legal}; there are {len(choices)} options"
+                f"{task.where(row, language)}: label '{value}' is not one of {', '.join(legal)}; there are "
+                f"{len(choices)} options"
             )
         label = None if name is None else int(name)
         return {"text": text_of(task, row, language, "text"), "choices": choices, "label": label}

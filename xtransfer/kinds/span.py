@@ -35,6 +35,7 @@ class Span(Kind):
         max_answer_length: Longest answer, in tokens.
         no_answer: Whether a question may have none (SQuAD 2.0).
         null_threshold: 'No answer' is predicted when its score exceeds the best span's by more than this.
+        normalizer: What makes answers comparable: "squad", English rules in every language, or "mlqa", each its own.
     """
 
     head = SpanHead
@@ -46,6 +47,7 @@ class Span(Kind):
         "max_answer_length": 30,
         "no_answer": False,
         "null_threshold": 0.0,
+        "normalizer": "squad",
     }
     max_length = 384
     main = "f1"
@@ -108,9 +110,9 @@ class Span(Kind):
         return 2
 
     def metric(self, spec: Mapping[str, Any], language: str = "en") -> SpanScores:
-        """F1 and exact match, as the official scripts of SQuAD 1.1 and 2.0."""
+        """F1 and exact match, as the official scripts of SQuAD 1.1, SQuAD 2.0 and MLQA."""
         options = self.settings(spec["options"])
-        return SpanScores(no_answer=options["no_answer"], threshold=options["null_threshold"])
+        return SpanScores(options["no_answer"], options["null_threshold"], options["normalizer"], language)
 
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
         """The best answer of each window, with its score and that of 'no answer'."""
