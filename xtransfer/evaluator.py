@@ -12,7 +12,7 @@ from typing import get_args
 from xtransfer import submission
 from xtransfer.benchmarks import Benchmark, BenchmarkTask, Form, find
 from xtransfer.errors import ConfigError, DataError, nearest
-from xtransfer.metrics import accuracy, average_precision, exact_match, pair_f1, span_f1, token_f1
+from xtransfer.metrics import accuracy, average_precision, exact_match, normalizer_of, pair_f1, span_f1, token_f1
 from xtransfer.metrics.tagging import Variant
 from xtransfer.sources import File
 
@@ -226,13 +226,13 @@ def _tags(predicted: File, gold: File, task: BenchmarkTask, language: str, seqev
 
 def _answers(predicted: File, gold: File, task: BenchmarkTask, language: str, seqeval: Variant) -> LanguageScore:
     """Exact match and F1 of answers, by the rules of SQuAD v1.1 or of MLQA."""
+    normalize = normalizer_of("mlqa" if task.name == "mlqa" else "squad", language)
     right, guess = submission.questions(gold), submission.answers(predicted)
     answered = {name: golds for name, golds in right.items() if name in guess}
+    em = sum(exact_match(guess[name], golds, normalize) for name, golds in answered.items())
+    f1 = sum(token_f1(guess[name], golds, normalize) for name, golds in answered.items())
     return LanguageScore(
-        scores={
-            "em": 100 * sum(exact_match(guess[name], golds) for name, golds in answered.items()) / len(right),
-            "f1": 100 * sum(token_f1(guess[name], golds) for name, golds in answered.items()) / len(right),
-        },
+        scores={"em": 100 * em / len(right), "f1": 100 * f1 / len(right)},
         n=len(right),
         unanswered=len(right) - len(answered),
         unknown=len(guess.keys() - right.keys()),

@@ -108,9 +108,13 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("task", "language"), [("xquad", "zh"), ("tydiqa", "ru"), ("xquad", "en")])
+@pytest.mark.parametrize(
+    ("task", "language"),
+    [("xquad", "zh"), ("tydiqa", "ru"), ("xquad", "en"), *(("mlqa", code) for code in ("ar", "de", "hi", "zh"))],
+)
 def test_answers_from_several_windows(tmp_path: Path, task: str, language: str) -> None:
-    dice, record = random.Random(3), Task(name=task, kind="span", fields=SPAN)
+    options = {"normalizer": "mlqa"} if task == "mlqa" else {}
+    dice, record = random.Random(3), Task(name=task, kind="span", fields=SPAN, options=options)
 
     def text() -> str:
         return " ".join(dice.choices(WORDS, k=dice.randint(1, 4)))

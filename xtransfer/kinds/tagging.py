@@ -130,9 +130,10 @@ class Tagging(Kind):
         """One tag a line, a blank line between sentences; every word must have one."""
         require_labels(examples, task)
         for number, example in enumerate(examples, 1):
-            if NO_GOLD in example["label"]:
-                word = example["tokens"][example["label"].index(NO_GOLD)]
-                raise DataError(f"task '{task.name}': the word '{word}' of row {number} has no gold tag")
+            pairs = zip(example["tokens"], example["label"], strict=True)
+            bare = [word for word, tag in pairs if tag == NO_GOLD or tag >= len(task.labels)]
+            if bare:
+                raise DataError(f"task '{task.name}': the word '{bare[0]}' of row {number} has no gold tag")
         return _sentences([[task.labels[tag] for tag in example["label"]] for example in examples])
 
 
