@@ -116,7 +116,7 @@ def test_a_label_that_is_none_of_the_tasks(toy):
 
 def test_a_label_number_out_of_range(toy):
     config, folder = toy("XCOPA", "xcopa", languages=["it"])
-    shutil.copytree(DATA / "commonsenseqa", folder.parent / "commonsenseqa")
+    shutil.copytree(DATA / "copa", folder.parent / "copa")
     lines = (folder / "it/test.it.jsonl").read_text(encoding="utf-8").splitlines()
     lines[2] = json.dumps(json.loads(lines[2]) | {"label": 2})
     (folder / "it/test.it.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -129,6 +129,14 @@ def test_an_unknown_language(toy):
     config, _ = toy("TyDiQA", "tydiqa", languages=["en", "fl"])
     assert refused(config, ConfigError) == (
         "task 'tydiqa' has no language 'fl'; known: ar, bn, en, fi, id, ko, ru, sw, te"
+    )
+
+
+def test_a_language_that_cannot_be_scored(toy):
+    config, _ = toy("TyDiQA", "tydiqa", languages=["en", "ru"], options={"normalizer": "mlqa"})
+    assert refused(config, ConfigError) == (
+        "MLQA's script compares answers in ar, de, en, es, hi, vi, zh alone, not in 'ru'; for other languages set the "
+        "option normalizer: squad"
     )
 
 

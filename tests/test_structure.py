@@ -24,12 +24,12 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "results", "samplers", "heads", "heads.*", "demo", "demo.*"),
+    ("errors", "task", "benchmarks", "results", "samplers", "heads", "heads.*", "demo", "demo.*"),
     ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
-    ("kinds", "kinds.*"),
+    ("kinds", "kinds.*", "submission", "evaluator"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
-    ("cli", "report", "ablation", "__main__"),
+    ("cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""
 

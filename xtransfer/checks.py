@@ -27,7 +27,8 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         The longest input the encoder takes, in tokens.
 
     Raises:
-        ConfigError: A layer, head, score or part does not exist, a size is no size, or the tokenizer does not fit.
+        ConfigError: A layer, head, score or part does not exist, a size is no size, a language cannot be scored, or
+            the tokenizer does not fit.
     """
     model = cli.config.model
     config = load_config(model.encoder)
@@ -37,6 +38,9 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
     for member in data.members:
         _check_sizes(member)
     specs = data.specs()
+    for spec in specs:
+        for language in (*spec["dev_languages"], *spec["languages"]):
+            KINDS[spec["kind"]].metric(spec, language)  # refuses what it could not score
     _check_names("model.heads: no head", model.heads or {}, {spec["head"] for spec in specs})
     _check_names("init.parts: unknown part", stage.parts, PARTS)
     if stage.select not in ("best", "last"):

@@ -23,6 +23,8 @@ commands
   test       test scores of a finished run
   layers     development scores of every encoder layer in retrieval, to choose one by
   predict    files of predictions of a finished run, as XTREME's evaluator reads them
+  score      scores of a folder of predictions, by the rules of XTREME's and XTREME-R's evaluator
+  labels     the folder of labels that predictions are scored against
   tasks      the catalogue: every task, its kind, languages and scores
   configs    the configurations that come with the package
 
@@ -113,6 +115,8 @@ def _dispatch(words: list[str]) -> int:
         "test": lambda rest: _run("test", rest),
         "predict": lambda rest: _run("predict", rest),
         "layers": lambda rest: _run("layers", rest),
+        "score": _score,
+        "labels": _labels,
         "tasks": _tasks,
         "configs": _configs,
     }
@@ -195,6 +199,18 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
         else:
             rest.append(word)
     return files, flags, rest
+
+
+def _score(words: list[str]) -> int:
+    from xtransfer import scoring_cli
+
+    return scoring_cli.score(words)
+
+
+def _labels(words: list[str]) -> int:
+    from xtransfer import scoring_cli
+
+    return scoring_cli.labels(words)
 
 
 def _tasks(words: list[str]) -> int:

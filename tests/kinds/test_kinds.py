@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from transformers import AutoTokenizer
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS, Layout, collate
+from xtransfer.metrics import Piece
 from xtransfer.task import WHERE, Task
 
 NLI = Task(
@@ -91,6 +93,27 @@ def test_classification_predicts_and_exports_names():
     assert kind.export(pieces, [{}, {}], NLI.spec()) == "no\nyes\n"
 
 
+def test_a_class_that_is_looked_for_is_scored_by_its_f1():
+    kind = KINDS["classification"]
+    task = replace(NLI, options={"positive": "no"}, metric="accuracy_f1")
+    kind.check(task)
+    metric = kind.metric(task.spec())
+    metric.update([Piece(0, 0, 1), Piece(1, 0, 1)], [1, 0])
+    assert metric.compute()["f1"] == pytest.approx(200 / 3)
+    assert kind.main_score(task.spec()) == "accuracy_f1" in metric.variant
+    assert set(kind.metric(NLI.spec()).variant) == {"accuracy"}
+    with pytest.raises(ConfigError, match="task 'toy': option positive: no label 1; known: no, yes"):
+        kind.check(replace(NLI, options={"positive": 1}))
+
+
+def test_examples_with_a_placeholder_are_counted_and_kept(layout):
+    pairs = [("cat", "dog"), ("NS", "dog"), ("cat", "NS"), ("NS", "NS"), ("NSX", "")]
+    rows = [{"a": a, "b": b, "label": "no"} for a, b in pairs]
+    features, counts = encode(replace(NLI, options={"placeholder": "NS"}), rows, layout)
+    assert (len(features), counts["placeholder"]) == (5, 3)
+    assert encode(NLI, rows, layout)[1]["placeholder"] == 0
+
+
 @pytest.mark.parametrize("kind", ["classification", "tagging"])
 def test_labels_are_required(kind):
     fields = {"text": "a", "label": "b", "tokens": "a", "tags": "b"}
@@ -126,6 +149,14 @@ def test_label_beyond_the_options_is_refused():
     row = {"a": "x", "c1": "a", "c2": "b", "label": "2", WHERE: "f:1"}
     with pytest.raises(DataError, match="label '2' is not one of A, B; there are 2 options"):
         KINDS["multiple_choice"].example(row, CHOICE, "en")
+
+
+def test_where_answers_have_names_numbers_are_none_of_them():
+    row = {"a": "x", "c1": "a", "c2": "b", "label": "0", WHERE: "f:1"}
+    with pytest.raises(DataError, match="label '0' is not one of A, B; there are 2 options"):
+        KINDS["multiple_choice"].example(row, CHOICE, "en")
+    with pytest.raises(DataError, match="label '2' is not one of 0, 1; there are 2 options"):
+        KINDS["multiple_choice"].example(row | {"label": 2}, replace(CHOICE, aliases={}), "en")
 
 
 def test_choice_exports_json_lines():

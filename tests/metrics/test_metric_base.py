@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xtransfer.errors import DataError
-from xtransfer.metrics import Accuracy, Piece, RowMetric, SpanScores, TagScores, accuracy
+from xtransfer.metrics import Accuracy, AccuracyF1, Piece, RowMetric, SpanScores, TagScores, accuracy
 
 
 def test_accuracy_is_the_share_of_equal_labels() -> None:
@@ -44,7 +44,7 @@ def test_examples_without_gold_label_are_counted_not_scored() -> None:
     assert metric.n == 1
 
 
-@pytest.mark.parametrize("metric", [Accuracy(), SpanScores(), TagScores(["A"])])
+@pytest.mark.parametrize("metric", [Accuracy(), AccuracyF1(["A", "B"], "B"), SpanScores(), TagScores(["A"])])
 def test_nothing_to_score_is_not_a_number(metric: RowMetric) -> None:
     metric.update([], [])
     scores = metric.compute()

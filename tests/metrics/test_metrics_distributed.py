@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from xtransfer.metrics import Accuracy, Piece, RetrievalScores, SpanScores, TagScores, TaskMetric
+from xtransfer.metrics import Accuracy, AccuracyF1, Piece, RetrievalScores, SpanScores, TagScores, TaskMetric
 
 TAGS = ("B-PER", "I-PER", "O")
 Items = list[tuple[Piece, Any]]
@@ -39,6 +39,7 @@ def cases() -> dict[str, tuple[TaskMetric, Items]]:
         vectors.append((Piece(place, 1, near), retrieval_gold("candidate", place, None)))
     return {
         "accuracy": (Accuracy(), labels),
+        "accuracy_f1": (AccuracyF1("01", "1"), labels),
         "span": (SpanScores(no_answer=True), windows),
         "tagging": (TagScores(TAGS), tags),
         "retrieval": (RetrievalScores(), vectors),

@@ -9,7 +9,7 @@ from statistics import mean
 
 import pytest
 
-from xtransfer.metrics import accuracy, exact_match, span_f1, token_f1
+from xtransfer.metrics import accuracy, exact_match, normalizer_of, span_f1, token_f1
 
 MOCK = Path(__file__).parents[2].parent / "shared" / "data" / "xtreme_mock_test_data"
 
@@ -61,12 +61,18 @@ def test_span_f1(task: str, languages: int, variant: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "languages", "em", "f1"), [("xquad", 11, 77.2727, 79.9587), ("tydiqa", 9, 88.8889, 97.2222)]
+    ("task", "languages", "normalizer", "em", "f1"),
+    [
+        ("xquad", 11, "squad", 77.2727, 79.9587),
+        ("tydiqa", 9, "squad", 88.8889, 97.2222),
+        ("mlqa", 7, "mlqa", 57.1429, 81.7687),
+    ],
 )
-def test_answers(task: str, languages: int, em: float, f1: float) -> None:
+def test_answers(task: str, languages: int, normalizer: str, em: float, f1: float) -> None:
     found = []
     for gold, predicted in pairs(task, languages):
         answers, golds = json.loads(predicted.read_text(encoding="utf-8")), questions(gold)
-        per_question = [(exact_match(answers[i], g), token_f1(answers[i], g)) for i, g in golds.items()]
+        rules = normalizer_of(normalizer, gold.stem.removeprefix("test-"))
+        per_question = [(exact_match(answers[i], g, rules), token_f1(answers[i], g, rules)) for i, g in golds.items()]
         found.append([mean(column) for column in zip(*per_question, strict=True)])
     assert [round(100 * mean(column), 4) for column in zip(*found, strict=True)] == [em, f1]

@@ -57,7 +57,8 @@ def test_one_id_for_two_questions(tmp_path: Path) -> None:
     ("root", "message"),
     [
         ({"rows": []}, r"expected a list at data, found an object with rows"),
-        ([1], r"expected a list at data, found list \[1\]"),
+        (1, r"expected a list at data, found int 1"),
+        ([1], r"expected a list at data\[0\]\.paragraphs, found int 1"),
         ({"data": [{"title": "T"}]}, r"expected a list at data\[0\]\.paragraphs, found an object with title"),
         ({"data": [{"paragraphs": [{"qas": []}]}]}, r"expected a text at data\[0\]\.paragraphs\[0\]\.context"),
     ],
@@ -66,6 +67,12 @@ def test_json_that_is_not_squads(tmp_path: Path, root: object, message: str) -> 
     (tmp_path / "q.json").write_text(json.dumps(root))
     with pytest.raises(DataError, match=rf"q\.json: not SQuAD's JSON: {message}"):
         read(tmp_path)
+
+
+def test_the_outer_object_may_be_missing(tmp_path: Path) -> None:
+    folder = write(tmp_path, question("1", ("cat", 3)))
+    (folder / "q.json").write_text(json.dumps(json.loads((folder / "q.json").read_text())["data"]))
+    assert [row["id"] for row in read(folder)] == ["1"]
 
 
 def test_the_place_of_a_wrong_answer(tmp_path: Path) -> None:

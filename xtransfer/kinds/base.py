@@ -108,6 +108,18 @@ class Kind(ABC):
         """
         raise ConfigError(f"task '{task.name}': `labels_from_train` is for tagging, not for {task.kind}")
 
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """Write a language's right answers as the official evaluator reads them, row by row as `export` predictions.
+
+        Args:
+            examples: Checked rows, in order.
+            task: Their task.
+
+        Raises:
+            DataError: A row has no gold label, or the official evaluator reads no labels of such tasks.
+        """
+        raise DataError(f"task '{task.name}': there is no official form of labels for such a task ({task.kind})")
+
     def new_head(self, spec: Mapping[str, Any], hidden_size: int) -> Head:
         """Return a fresh head for a task's plain record."""
         return self.head(hidden_size, self.num_labels(spec))
@@ -127,6 +139,20 @@ class Kind(ABC):
     def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
         """Return the encoder layer whose output a task uses by default; None is the last."""
         return None
+
+
+def require_labels(examples: Sequence[Example], task: Task) -> None:
+    """Check that every row has a gold label.
+
+    Raises:
+        DataError: Some have none; says how many, and which is the first.
+    """
+    absent = [number for number, example in enumerate(examples, 1) if example["label"] is None]
+    if absent:
+        raise DataError(
+            f"task '{task.name}': {len(absent)} of {len(examples)} rows have no gold label, first row {absent[0]}; "
+            "XTREME's copies of test rows have none, the data sets' own files do"
+        )
 
 
 def label_id(task: Task, row: Row, language: str, value: object, labels: Sequence[str]) -> int | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xtransfer.errors import DataError
 from xtransfer.heads import MultipleChoiceHead
-from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Layout, fit_pair, ids_by_text
 from xtransfer.metrics import Accuracy, Piece
 from xtransfer.task import Row, Task
@@ -37,11 +37,12 @@ class MultipleChoice(Kind):
                 f"{task.where(row, language)}: expected a list of two or more options, found {choices!r:.80}"
             )
         value = task.read(row, "label")
-        name = task.label_name(value)
-        if name is not None and name not in map(str, range(len(choices))):
-            legal = ", ".join(task.aliases) or f"0 to {len(choices) - 1}"
+        name, numbers = task.label_name(value), [str(number) for number in range(len(choices))]
+        legal = [spelling for spelling in task.aliases or numbers if task.label_name(spelling) in numbers]
+        if name is not None and str(value).strip() not in legal:
             raise DataError(
-                f"{task.where(row, language)}: label '{value}' is not one of {legal}; there are {len(choices)} options"
+                f"{task.where(row, language)}: label '{value}' is not one of {', '.join(legal)}; there are "
+                f"{len(choices)} options"
             )
         label = None if name is None else int(name)
         return {"text": text_of(task, row, language, "text"), "choices": choices, "label": label}
@@ -85,4 +86,13 @@ class MultipleChoice(Kind):
 
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One JSON object a line: ``{"label": 0}``."""
-        return "".join(json.dumps({"label": piece.value}) + "\n" for piece in pieces)
+        return _choices([piece.value for piece in pieces])
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """One JSON object a line: ``{"label": 0}``."""
+        require_labels(examples, task)
+        return _choices([example["label"] for example in examples])
+
+
+def _choices(labels: Sequence[int]) -> str:
+    return "".join(json.dumps({"label": label}) + "\n" for label in labels)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.heads import Head, RetrievalHead
-from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Ids, Layout, cut, ids_by_text
 from xtransfer.metrics import Piece, RetrievalScores
 from xtransfer.metrics.retrieval import SIDES, Method
@@ -183,6 +183,20 @@ class Retrieval(Kind):
         """Whether a threshold is chosen on development rows."""
         options = self.settings(spec["options"])
         return options["method"] == "mining" and options["threshold"] is None
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """The right candidates in the form of `export_found`; in a ranking, queries without any are left out."""
+        require_labels(examples, task)
+        wanted = [_gold(e, side, text) for e in examples for side, text in _texts(e) if side == "query"]
+        found = [(query["id"], [str(target) for target in query["targets"]]) for query in wanted if query["targets"]]
+        method = self.settings(task.options)["method"]
+        if method == "nearest" and len(found) < len(wanted):
+            raise DataError(
+                f"task '{task.name}': {len(wanted) - len(found)} of {len(wanted)} queries have no candidate"
+            )
+        if method == "mining":
+            found = [(query, [target]) for query, targets in found for target in targets]
+        return self.export_found(found, task.spec())
 
     def layer(self, depth: int, spec: Mapping[str, Any]) -> int | None:
         """Layer 14 of 24, scaled (7 of 12), unless the task reads the last one."""

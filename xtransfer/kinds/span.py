@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.heads import SpanHead, best_spans
-from xtransfer.kinds.base import Example, Kind, text_of
+from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Ids, Layout
 from xtransfer.metrics import Piece, SpanScores, choose_answer
 from xtransfer.task import Row, Task
@@ -35,6 +35,7 @@ class Span(Kind):
         max_answer_length: Longest answer, in tokens.
         no_answer: Whether a question may have none (SQuAD 2.0).
         null_threshold: 'No answer' is predicted when its score exceeds the best span's by more than this.
+        normalizer: What makes answers comparable: "squad", English rules in every language, or "mlqa", each its own.
     """
 
     head = SpanHead
@@ -46,6 +47,7 @@ class Span(Kind):
         "max_answer_length": 30,
         "no_answer": False,
         "null_threshold": 0.0,
+        "normalizer": "squad",
     }
     max_length = 384
     main = "f1"
@@ -108,9 +110,9 @@ class Span(Kind):
         return 2
 
     def metric(self, spec: Mapping[str, Any], language: str = "en") -> SpanScores:
-        """F1 and exact match, as the official scripts of SQuAD 1.1 and 2.0."""
+        """F1 and exact match, as the official scripts of SQuAD 1.1, SQuAD 2.0 and MLQA."""
         options = self.settings(spec["options"])
-        return SpanScores(no_answer=options["no_answer"], threshold=options["null_threshold"])
+        return SpanScores(options["no_answer"], options["null_threshold"], options["normalizer"], language)
 
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
         """The best answer of each window, with its score and that of 'no answer'."""
@@ -142,6 +144,23 @@ class Span(Kind):
             for index, group in groupby(pieces, key=lambda piece: piece.index)
         }
         return json.dumps(answers, ensure_ascii=False, indent=1) + "\n"
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """SQuAD's JSON with all right answers; neighbouring questions about one passage share its paragraph."""
+        require_labels(examples, task)
+        paragraphs = [
+            {"context": context, "qas": [_question(example) for example in group]}
+            for context, group in groupby(examples, key=lambda example: example["context"])
+        ]
+        root = {"version": "1.1", "data": [{"title": task.name, "paragraphs": paragraphs}]}
+        return json.dumps(root, ensure_ascii=False, indent=1) + "\n"
+
+
+def _question(example: Example) -> dict[str, Any]:
+    """Return a question as SQuAD's JSON has it."""
+    answers = [{"text": text, "answer_start": start} for text, start in example["label"]]
+    question = {"id": example["id"], "question": example["question"], "answers": answers}
+    return question if answers else question | {"is_impossible": True}
 
 
 def _windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:

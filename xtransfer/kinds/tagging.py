@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.heads import TaggingHead
-from xtransfer.kinds.base import Example, Kind, label_id
+from xtransfer.kinds.base import Example, Kind, label_id, require_labels
 from xtransfer.kinds.text import Feature, Ids, Layout, ids_by_text
 from xtransfer.metrics import Piece, TagScores
 from xtransfer.task import Row, Task
@@ -124,7 +124,21 @@ class Tagging(Kind):
         sentences: dict[int, list[str]] = {}
         for piece in pieces:
             sentences.setdefault(piece.index, []).extend(spec["labels"][tag] for tag in piece.value)
-        return "\n".join("".join(f"{tag}\n" for tag in tags) for tags in sentences.values())
+        return _sentences(sentences.values())
+
+    def gold(self, examples: Sequence[Example], task: Task) -> str:
+        """One tag a line, a blank line between sentences; every word must have one."""
+        require_labels(examples, task)
+        for number, example in enumerate(examples, 1):
+            pairs = zip(example["tokens"], example["label"], strict=True)
+            bare = [word for word, tag in pairs if tag == NO_GOLD or tag >= len(task.labels)]
+            if bare:
+                raise DataError(f"task '{task.name}': the word '{bare[0]}' of row {number} has no gold tag")
+        return _sentences([[task.labels[tag] for tag in example["label"]] for example in examples])
+
+
+def _sentences(tags: Iterable[Sequence[str]]) -> str:
+    return "\n".join("".join(f"{tag}\n" for tag in sentence) for sentence in tags)
 
 
 def _open_ids(task: Task, row: Row, language: str, tokens: Sequence[str], tags: Sequence[object]) -> list[int]:

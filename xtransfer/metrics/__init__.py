@@ -1,11 +1,12 @@
 """Metrics: pure functions that follow the official scripts, and classes that feed them in any number of processes."""
 
-from xtransfer.metrics.accuracy import Accuracy, accuracy
+from xtransfer.metrics.accuracy import Accuracy, AccuracyF1, accuracy, class_f1
 from xtransfer.metrics.base import Piece, RowMetric
 from xtransfer.metrics.mining import Pair, best_threshold, mine
+from xtransfer.metrics.mlqa import normalize_mlqa
 from xtransfer.metrics.ranking import average_precision, pair_f1
 from xtransfer.metrics.retrieval import RetrievalScores, rank, retrieve
-from xtransfer.metrics.span import SpanScores, choose_answer, exact_match, normalize_answer, token_f1
+from xtransfer.metrics.span import SpanScores, choose_answer, exact_match, normalize_answer, normalizer_of, token_f1
 from xtransfer.metrics.tagging import Span, TagScores, span_f1, spans
 
 TaskMetric = RowMetric | RetrievalScores
@@ -13,6 +14,7 @@ TaskMetric = RowMetric | RetrievalScores
 
 __all__ = [
     "Accuracy",
+    "AccuracyF1",
     "Pair",
     "Piece",
     "RetrievalScores",
@@ -25,9 +27,12 @@ __all__ = [
     "average_precision",
     "best_threshold",
     "choose_answer",
+    "class_f1",
     "exact_match",
     "mine",
     "normalize_answer",
+    "normalize_mlqa",
+    "normalizer_of",
     "pair_f1",
     "rank",
     "retrieve",

@@ -1,4 +1,4 @@
-"""Scores of extracted answers, as the official SQuAD v1.1 and v2.0 scripts compute them."""
+"""Scores of extracted answers, as the official scripts of SQuAD v1.1, SQuAD v2.0 and MLQA compute them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from xtransfer.errors import DataError
+from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.metrics.base import Piece, RowMetric
+from xtransfer.metrics.mlqa import normalize_mlqa
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -27,29 +29,55 @@ def normalize_answer(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def exact_match(prediction: str, golds: Sequence[str]) -> float:
+Normalizer = Callable[[str], str]
+"""Turns an answer into its tokens, with one blank between them, so that two spellings of one answer become equal."""
+
+NORMALIZERS = ("squad", "mlqa")
+
+
+def normalizer_of(name: str, language: str) -> Normalizer:
+    """Return the way in which answers are made comparable.
+
+    Args:
+        name: ``squad``: SQuAD's English rules in every language; ``mlqa``: those of the language.
+        language: Two-letter code.
+
+    Raises:
+        ConfigError: The name is unknown, or MLQA has no rules for the language.
+    """
+    if name not in NORMALIZERS:
+        raise ConfigError(f"option normalizer: no '{name}'{nearest(name, NORMALIZERS)}")
+    if name == "squad":
+        return normalize_answer
+    normalize_mlqa("", language)  # refuses an unknown language now, not at the first answer
+    return partial(normalize_mlqa, language=language)
+
+
+def exact_match(prediction: str, golds: Sequence[str], normalize: Normalizer = normalize_answer) -> float:
     """Return 1 if the prediction equals a gold answer after normalisation, else 0.
 
     Args:
         prediction: The predicted answer; empty is 'no answer'.
         golds: All right answers; none at all means that the question has no answer, which only an empty prediction
             meets (SQuAD v2.0).
+        normalize: What makes answers comparable; default SQuAD's.
     """
-    wanted = [normalize_answer(gold) for gold in golds] or [""]
-    return float(normalize_answer(prediction) in wanted)
+    wanted = [normalize(gold) for gold in golds] or [""]
+    return float(normalize(prediction) in wanted)
 
 
-def token_f1(prediction: str, golds: Sequence[str]) -> float:
-    """Return the best F1 over the gold answers, from 0 to 1, between multisets of words after normalisation.
+def token_f1(prediction: str, golds: Sequence[str], normalize: Normalizer = normalize_answer) -> float:
+    """Return the best F1 over the gold answers, from 0 to 1, between multisets of tokens after normalisation.
 
     Args:
         prediction: The predicted answer; empty is 'no answer'.
         golds: All right answers; none at all means that the question has no answer, as in `exact_match`.
+        normalize: What makes answers comparable; default SQuAD's.
     """
     if not golds:
-        return exact_match(prediction, golds)
-    words = normalize_answer(prediction).split()
-    return max(_overlap_f1(words, normalize_answer(gold).split()) for gold in golds)
+        return exact_match(prediction, golds, normalize)
+    words = normalize(prediction).split()
+    return max(_overlap_f1(words, normalize(gold).split()) for gold in golds)
 
 
 def _overlap_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
@@ -110,23 +138,33 @@ class SpanScores(RowMetric):
     Args:
         no_answer: Whether questions without an answer exist (SQuAD v2.0).
         threshold: 'No answer' is predicted when its score exceeds the best answer's by more than this.
+        normalizer: What makes answers comparable: ``squad`` or ``mlqa``, see `normalizer_of`.
+        language: Two-letter code, for MLQA's rules.
+
+    Raises:
+        ConfigError: The normalizer is unknown, or has no rules for the language.
     """
 
     main = "f1"
     gold = 3
 
-    def __init__(self, no_answer: bool = False, threshold: float = 0.0) -> None:
+    def __init__(
+        self, no_answer: bool = False, threshold: float = 0.0, normalizer: str = "squad", language: str = "en"
+    ) -> None:
         super().__init__()
         self.no_answer, self.threshold = no_answer, threshold
+        self.normalize = normalizer_of(normalizer, language)
         script = f"SQuAD v2.0 at threshold {threshold:g}" if no_answer else "SQuAD v1.1"
+        if normalizer == "mlqa":
+            script = f"MLQA's normalizer, {script}" if no_answer else "MLQA, its own normalizer"
         self.variant = {"f1": script, "em": script}
 
     def _rows(self, piece: Piece, gold: Sequence[str] | None) -> Tensor:
         """One row: index, part, score, F1, EM, and score, F1, EM of predicting nothing; F1 is -1 without gold."""
         if self.no_answer and gold is not None:
-            gold = [text for text in gold if normalize_answer(text)]  # v2.0 leaves out answers that are articles alone
+            gold = [text for text in gold if self.normalize(text)]  # v2.0 leaves out answers that are articles alone
         answer, nothing = [
-            [-1.0, -1.0] if gold is None else [token_f1(text, gold), exact_match(text, gold)]
+            [-1.0, -1.0] if gold is None else [f(text, gold, self.normalize) for f in (token_f1, exact_match)]
             for text in (piece.value, "")
         ]
         row = [piece.index, piece.part, _score(piece), *answer, piece.null_score, *nothing]

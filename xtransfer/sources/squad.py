@@ -21,7 +21,8 @@ class SquadJson(FileSource):
 
     Rows have `id`, `title`, `context`, `question` and `answers`, an object of the lists `text` and `answer_start`.
     Empty lists mean that the question has no answer; None means that no answer is told, as where XTREME replaced all
-    of them by one empty text at 0. Contexts are left as they are: offsets count every space.
+    of them by one empty text at 0. Contexts are left as they are: offsets count every space. The outer object, whose
+    `data` the articles are, may be missing.
 
     Args:
         ids_repeat: Ids may repeat; a repeated one gets ``#`` and the question's number (from 0) after it. XTREME cuts
@@ -101,6 +102,7 @@ def paragraphs(file: File) -> Iterator[Paragraph]:
     except json.JSONDecodeError as error:
         raise DataError(f"{file.name}:{error.lineno}: expected JSON ({error.msg}, column {error.colno})") from None
     fault = f"{file.name}: {FAULT}"
+    root = {"data": root} if isinstance(root, list) else root
     for a, article in enumerate(take(root, "data", list, "", fault)):
         for p, paragraph in enumerate(take(article, "paragraphs", list, f"data[{a}]", fault)):
             yield Paragraph(a, p, article.get("title", ""), paragraph, file.name)
