@@ -67,14 +67,14 @@ class JsonLines(FileSource):
         Raises:
             DataError: A line is no JSON or no object, or there are not as many labels as rows.
         """
-        rows = list(objects(file)) if self.labels else objects(file)
-        labels = self._labels(file, language, len(rows)) if isinstance(rows, list) else None
-        for number, (where, row) in enumerate(rows):
+        labels = self._labels(file, language)
+        for number, (where, row) in enumerate(objects(file)):
             try:
                 columns = {key: flattened(value) for key, value in row.items()} if self.flatten else row
             except ValueError as error:
                 raise DataError(f"{where}: {error}") from None
-            yield columns | {WHERE: where} | ({"label": labels[number]} if labels is not None else {})
+            label = {"label": labels[number]} if self.labels else {}
+            yield columns | label | {WHERE: where}
 
     def parts(self, file: File, language: str) -> list[File]:
         """Return the file, and that of its labels where they are kept apart.
@@ -90,10 +90,13 @@ class JsonLines(FileSource):
             raise DataError(f"{file.name}: expected its labels '{name}' beside it, found none")
         return [file, beside]
 
-    def _labels(self, file: File, language: str, number: int) -> list[str]:
-        """Return the labels of a file's rows."""
+    def _labels(self, file: File, language: str) -> list[str]:
+        """Return the labels of a file's rows that are kept apart."""
+        if not self.labels:
+            return []
         _, beside = self.parts(file, language)
         labels = [line.strip() for _, line in beside.lines()]
+        number = sum(1 for _ in objects(file))
         if len(labels) != number:
             counts = f"{file.name} has {number}, {beside.name} has {len(labels)}"
             raise DataError(f"expected one label a row: {counts}; fetch both again")
