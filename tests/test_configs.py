@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from xtransfer.config import load, parse_overrides, read, shipped
+from xtransfer.datamodules import COPA, SIQA, XCOPA
 from xtransfer.pipeline import run
 from xtransfer.stage_cli import parse
 
@@ -41,7 +42,6 @@ RUNS = {
         {"xquad": {"xquad": "de en zh", "tydiqa": "en ru"}},
     ),
     "zero_shot_xnli.yaml": (["--data.languages", "[ar, de, en]"], {"xnli": {"xnli": "ar de en"}}),
-    "small/commonsenseqa_then_xcopa.yaml": (["--data.languages", "[it, zh]"], {"xcopa": {"xcopa": "it zh"}}),
     "small/mnli_then_tydiqa.yaml": (
         [
             *("--stages.mnli.data.splits", OWN_ROWS),
@@ -63,6 +63,10 @@ RUNS = {
             "tydiqa": {"tydiqa": "en ru", "xquad": "de zh"},
             "tydiqa_alone": {"tydiqa": "en ru", "xquad": "de zh"},
         },
+    ),
+    "small/siqa_then_xcopa.yaml": (
+        ["--stages.xcopa.data.languages", "[it, zh]"],
+        {"siqa": {"siqa": "en"}, "xcopa": {"xcopa": "it zh"}},
     ),
     "small/tatoeba.yaml": (
         [*("--data.languages", "[de, zh]"), *("--stages.layer7.model.layer", "1", "--stages.last.model.layer", "2")],
@@ -112,6 +116,13 @@ def test_it_parses_as_it_is_shipped(name, tmp_path):
         config = parse(stage, tmp_path).config
         assert config.model.encoder == stage.config["model"]["encoder"]
         assert config.trainer.max_epochs is not None
+
+
+def test_xcopa_goes_on_with_the_head_of_social_iqa():
+    siqa, xcopa = read(["small/siqa_then_xcopa.yaml"]).stages
+    assert (xcopa.start, xcopa.parts) == (siqa.name, ("encoder", "heads"))
+    assert {SIQA.task.head or SIQA.task.name, XCOPA.task.head} == {"siqa"}
+    assert XCOPA.trains_on is COPA
 
 
 @pytest.mark.parametrize("name", COMPLETE)

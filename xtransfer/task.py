@@ -85,7 +85,7 @@ class Task:
             reach inside (``choices.text``), be a template (``{premise} What was the {question}?``; over a list
             column it gives a list) or a list of these.
         hub: Where it lies on the hub, or None.
-        files: Its original file formats; the one whose files are found below ``data_dir/<name>`` is read.
+        files: Its original file formats; the one whose files are found below ``data_dir/<folder>`` is read.
         labels: Names of the classes or tags; their order is the order of the head's outputs.
         labels_from_train: The labels are those of the training rows, sorted; another one in the rows a model is scored
             on counts as a wrong prediction. Only for tagging.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xtransfer.datamodules import MNLI, XNLI, CustomTask, SQuAD, TaskDataModule, TyDiQA, XQuAD
+from xtransfer.datamodules import MNLI, SNLI, XNLI, CustomTask, MNLIMismatched, SQuAD, TaskDataModule, TyDiQA, XQuAD
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.sources import Tsv
 from xtransfer.task import Task
@@ -158,6 +158,33 @@ def test_rows_of_the_task_trained_on_serve_as_training_rows(settings):
         "xnli/test/de": 3,
         "xnli/test/en": 3,
     }
+
+
+def test_a_task_may_lie_in_the_folder_of_another(settings):
+    alone = MNLIMismatched(data_dir=DATA, **settings)
+    beside = MNLI(data_dir=DATA, evaluate=[MNLIMismatched()], **settings)
+    assert [
+        portion.origin().split()[0] for split in ("train", "validation", "test") for portion in alone.portions(split)
+    ] == [
+        "mnli/multinli_1.0_train.jsonl",
+        "mnli/multinli_1.0_dev_matched.jsonl",  # never chosen by the rows it is tested on
+        "mnli/multinli_1.0_dev_mismatched.jsonl",
+    ]
+    assert [portion.origin().split()[0] for portion in beside.portions("test")] == [
+        "mnli/multinli_1.0_dev_matched.jsonl",
+        "mnli/multinli_1.0_dev_mismatched.jsonl",
+    ]
+    assert {spec["head"] for spec in [*alone.specs(), *beside.specs()]} == {"mnli"}
+    with pytest.raises(DataError, match="nowhere"):
+        MNLIMismatched(data_dir=DATA, folder="nowhere", **settings).check(splits=["test"])
+
+
+@pytest.mark.parametrize("folder", ["snli", "formats/snli-txt"])
+def test_pairs_without_a_majority_are_not_trained_on(settings, folder):
+    report = SNLI(data_dir=DATA, folder=folder, **settings).check()
+    train, dev = report["snli/train/en"], report["snli/validation/en"]
+    assert (train["rows"], train["dropped_unlabelled"]) == (2, 1)
+    assert (dev["rows"], dev["unlabelled"]) == (3, 1)
 
 
 def test_members_take_over_settings_they_do_not_have(settings):

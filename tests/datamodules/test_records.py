@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from xtransfer import datamodules
 from xtransfer.datamodules import TaskDataModule
+from xtransfer.errors import DataError
 from xtransfer.kinds import KINDS
-from xtransfer.sources import ConllU, Hub, choose
+from xtransfer.sources import ConllU, Hub, Joined, choose
 from xtransfer.task import Row, Task
 
 FIXTURES = Path(__file__).parents[1] / "data"
@@ -65,7 +67,11 @@ def test_record_is_complete(cls: type[TaskDataModule]) -> None:
         *task.pool,
     }
     hub = task.hub and task.hub.basis
-    assert isinstance(hub, Hub) or all(s.embedded for s in task.files) or "local files only" in (cls.__doc__ or "")
+    assert (
+        isinstance(hub, (Hub, Joined))
+        or all(s.embedded for s in task.files)
+        or "local files only" in (cls.__doc__ or "")
+    )
     for part in ("Languages:", "Licence:", "Metric:"):
         assert part in (cls.__doc__ or "")
 
@@ -89,14 +95,37 @@ def test_a_head_trained_elsewhere_fits(cls: type[TaskDataModule]) -> None:
     assert trained.declares("validation")
 
 
+def test_tasks_of_one_head_fit_each_other() -> None:
+    heads: dict[str, list[str]] = {}
+    for cls in TASKS:
+        heads.setdefault(cls.task.head or cls.task.name, []).append(cls.__name__)
+        first = getattr(datamodules, heads[cls.task.head or cls.task.name][0]).task
+        assert (cls.task.kind, cls.task.labels) == (first.kind, first.labels), cls
+    shared = {head: set(names) for head, names in heads.items() if len(names) > 1}
+    assert shared["mnli"] >= {"MNLI", "MNLIMismatched", "SNLI", "ANLI", "ANLIR1", "ANLIR2", "ANLIR3", "XNLI"}
+    assert shared["siqa"] == {"SIQA", "COPA", "XCOPA"}
+    assert shared["paws"] == {"PAWS", "PAWSX"}
+    assert shared["squad_v1"] >= {"SQuAD", "XQuAD", "MLQA"}
+
+
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        *[("XNLI", 15), ("XQuAD", 12), ("TyDiQA", 9), ("UDPOS", 38), ("PANX", 48), ("XCOPA", 11), ("Tatoeba", 41)],
-        *[("BUCC2018", 4), ("LAReQA", 11), ("MewsliX", 11)],
+        ("XNLI", 15),
+        ("PAWSX", 7),
+        ("XQuAD", 12),
+        ("MLQA", 7),
+        ("TyDiQA", 9),
+        ("UDPOS", 38),
+        ("PANX", 48),
+        ("XCOPA", 11),
+        ("Tatoeba", 41),
+        ("BUCC2018", 4),
+        ("LAReQA", 11),
+        ("MewsliX", 11),
     ],
 )
-def test_number_of_languages_is_that_of_xtreme_r(name: str, number: int) -> None:
+def test_number_of_languages_is_that_of_the_benchmarks(name: str, number: int) -> None:
     assert len(getattr(datamodules, name).task.languages) == number
 
 
@@ -107,15 +136,43 @@ def test_official_order_of_labels() -> None:
     assert len(datamodules.UDPOS.task.labels) == 17
 
 
-def test_hub_names_of_languages() -> None:
-    for name, language, config in [
-        ("UDPOS", "zh", "udpos.Chinese"),
-        ("PANX", "de", "PAN-X.de"),
-        ("Tatoeba", "fa", "tatoeba.pes"),
-        ("XQuAD", "ro", "xquad.ro"),
-    ]:
-        hub = getattr(datamodules, name).task.hub
-        assert hub.config.replace("{language}", hub.codes.get(language, language)) == config
+@pytest.mark.parametrize(
+    ("name", "split", "language", "path", "config", "published"),
+    [
+        ("MNLI", "validation", "en", "nyu-mll/glue", "mnli", "validation_matched"),
+        ("MNLIMismatched", "test", "en", "nyu-mll/glue", "mnli", "validation_mismatched"),
+        ("SNLI", "test", "en", "stanfordnlp/snli", "plain_text", "test"),
+        ("ANLIR1", "train", "en", "facebook/anli", "plain_text", "train_r1"),
+        ("ANLIR3", "validation", "en", "facebook/anli", "plain_text", "dev_r3"),
+        ("ANLIR2", "test", "en", "facebook/anli", "plain_text", "test_r2"),
+        ("QQP", "validation", "en", "nyu-mll/glue", "qqp", "validation"),
+        ("PAWS", "train", "en", "google-research-datasets/paws", "labeled_final", "train"),
+        ("PAWSX", "test", "ko", "google-research-datasets/paws-x", "ko", "test"),
+        ("XNLI", "test", "sw", "facebook/xnli", "sw", "test"),
+        ("SQuAD", "train", "en", "rajpurkar/squad", "plain_text", "train"),
+        ("SQuAD2", "train", "en", "rajpurkar/squad_v2", "squad_v2", "train"),
+        ("XQuAD", "test", "ro", "google/xquad", "xquad.ro", "validation"),
+        ("MLQA", "test", "hi", "google/xtreme", "MLQA.hi.hi", "test"),
+        ("TyDiQA", "test", "te", "google-research-datasets/tydiqa", "secondary_task", "validation"),
+        ("UDPOS", "test", "zh", "google/xtreme", "udpos.Chinese", "test"),
+        ("PANX", "test", "de", "google/xtreme", "PAN-X.de", "test"),
+        ("Tatoeba", "test", "fa", "google/xtreme", "tatoeba.pes", "validation"),
+        ("CommonsenseQA", "train", "en", "tau/commonsense_qa", None, "train"),
+        ("HellaSwag", "train", "en", "Rowan/hellaswag", None, "train"),
+        ("CosmosQA", "train", "en", "allenai/cosmos_qa", None, "train"),
+        ("SIQA", "validation", "en", "lighteval/siqa", None, "validation"),
+        ("COPA", "train", "en", "aps/super_glue", "copa", "train"),
+        ("XCOPA", "test", "qu", "cambridgeltl/xcopa", "qu", "test"),
+    ],
+)
+def test_names_on_the_hub(name: str, split: str, language: str, path: str, config: str | None, published: str) -> None:
+    hub = getattr(datamodules, name).task.hub
+    code = hub.codes.get(language, language)
+    found = None if hub.config is None else hub.config.replace("{language}", code)
+    assert (hub.path, found, hub.splits[split]) == (path, config, published)
+
+
+def test_languages_the_hub_has_elsewhere_or_nowhere() -> None:
     assert not datamodules.UDPOS.task.hub.has("test", "wo", None)
     assert datamodules.PANX.task.hub.elsewhere["uk"].path == "unimelb-nlp/wikiann"
 
@@ -146,6 +203,28 @@ THREE_ROWS = [
     ("MNLI", "train", "en", "formats/mnli-glue", LABELS),
     ("MNLI", "validation", "en", "formats/mnli-glue", LABELS),
     ("MNLI", "train", "en", "formats/mnli-xnli-mt", LABELS),
+    ("MNLIMismatched", "test", "en", "mnli", LABELS),
+    ("MNLIMismatched", "test", "en", "formats/mnli-glue", LABELS),
+    ("SNLI", "train", "en", "snli", [0, None, 2]),
+    ("SNLI", "validation", "en", "snli", [0, 1, None]),
+    ("SNLI", "train", "en", "formats/snli-txt", [0, None, 2]),
+    ("SNLI", "validation", "en", "formats/snli-txt", [0, 1, None]),
+    ("SNLI", "test", "en", "formats/snli-txt", LABELS),
+    ("ANLI", "train", "en", "anli", LABELS),
+    ("ANLI", "test", "en", "anli", LABELS),
+    ("ANLIR1", "train", "en", "anli", [0]),
+    ("ANLIR2", "validation", "en", "anli", [1]),
+    ("ANLIR3", "test", "en", "anli", [2]),
+    ("QQP", "train", "en", "qqp", [1, 0, 1]),
+    ("QQP", "validation", "en", "qqp", [1, 0, 1]),
+    ("PAWS", "train", "en", "paws", [0, 1, 1]),
+    ("PAWS", "test", "en", "paws", [0, 1, 1]),
+    ("PAWSX", "train", "en", "pawsx", [0, 1, 1]),
+    ("PAWSX", "validation", "de", "pawsx", [0, 1, 1]),
+    ("PAWSX", "test", "zh", "pawsx", [0, 1, 1]),
+    ("PAWSX", "train", "en", "formats/pawsx-xtreme", [0, 1, 1]),
+    ("PAWSX", "validation", "de", "formats/pawsx-xtreme", [0, 1, 1]),
+    ("PAWSX", "test", "de", "formats/pawsx-xtreme", [None] * 3),
     ("XNLI", "validation", "ar", "xnli", LABELS),
     ("XNLI", "test", "de", "xnli", LABELS),
     ("XNLI", "validation", "de", "formats/xnli-xtreme", LABELS),
@@ -156,6 +235,9 @@ THREE_ROWS = [
     ("SQuAD2", "validation", "en", "squad_v2", ["in the old house", "The dog", ""]),
     ("XQuAD", "test", "de", "xquad", ["im alten Haus", "Der Hund", "zum Fluss"]),
     ("XQuAD", "test", "zh", "xquad", ["老房子里", "狗", "河边"]),
+    ("MLQA", "validation", "de", "mlqa", ["im alten Haus", "Der Hund", "zum Fluss"]),
+    ("MLQA", "test", "en", "mlqa", ["the old house", "The dog", "the river"]),
+    ("MLQA", "test", "zh", "mlqa", ["老房子里", "狗", "河边"]),
     ("TyDiQA", "train", "en", "tydiqa", ["in the old house", "The dog", "to the river"]),
     ("TyDiQA", "validation", "en", "tydiqa", ["in the old house", "The dog", "to the river"]),
     ("TyDiQA", "test", "ru", "tydiqa", ["в старом доме", "Собака", "к реке"]),
@@ -180,6 +262,16 @@ THREE_ROWS = [
     ("CommonsenseQA", "train", "en", "commonsenseqa", [0, 2, 4]),
     ("CommonsenseQA", "validation", "en", "commonsenseqa", [0, 2, 4]),
     ("CommonsenseQA", "test", "en", "commonsenseqa", [None] * 3),
+    ("HellaSwag", "train", "en", "hellaswag", [0, 2, 3]),
+    ("HellaSwag", "test", "en", "hellaswag", [None] * 3),
+    ("CosmosQA", "train", "en", "cosmosqa", [0, 2, 1]),
+    ("CosmosQA", "validation", "en", "cosmosqa", [0, 2, 1]),
+    ("CosmosQA", "test", "en", "cosmosqa", [None] * 3),
+    ("SIQA", "train", "en", "siqa", [1, 0, 2]),
+    ("SIQA", "validation", "en", "siqa", [1, 0, 2]),
+    ("COPA", "train", "en", "copa", [0, 1, 0]),
+    ("COPA", "validation", "en", "copa", [0, 1, 0]),
+    ("COPA", "test", "en", "copa", [None] * 3),
     ("XCOPA", "validation", "it", "xcopa", [0, 1, 0]),
     ("XCOPA", "test", "zh", "xcopa", [0, 1, 0]),
     ("Tatoeba", "test", "de", "tatoeba", ["Der Hund läuft.", "Alle essen.", "Die Katze schläft."]),
@@ -227,11 +319,62 @@ def test_three_rows_cover_every_format() -> None:
     assert used == {id(source) for cls in TASKS for source in cls.task.files if not source.embedded}
 
 
-def test_prompts_and_options_of_multiple_choice() -> None:
-    first = examples(datamodules.CommonsenseQA, "train", "en", FIXTURES / "commonsenseqa")[0]
-    assert (first["text"], first["choices"]) == ("Where does a cat sleep?", ["house", "river", "moon", "soup", "hat"])
-    second = examples(datamodules.XCOPA, "test", "it", FIXTURES / "xcopa")[1]
-    assert (second["text"], second["choices"]) == ("Il cane corre. What was the effect?", ["Dorme.", "È stanco."])
+@pytest.mark.parametrize(
+    ("name", "language", "row", "prompt", "right"),
+    [
+        ("CommonsenseQA", "en", 0, "Where does a cat sleep?", "house"),
+        ("HellaSwag", "en", 0, "A cat sits by the river.", "the cat looks at the water."),
+        ("HellaSwag", "en", 1, "Two dogs run through the city.", " They stop at a door."),
+        (
+            "CosmosQA",
+            "en",
+            0,
+            'My dog ran out, "again", and I had left the door open . Why did the dog get out ?',
+            "The door was open .",
+        ),
+        ("SIQA", "en", 2, "Lena read to the children by the river. Why did Lena do this?", "to make them laugh"),
+        ("COPA", "en", 0, "The cat sleeps. What was the cause?", "It was tired."),
+        ("XCOPA", "it", 1, "Il cane corre. What was the effect?", "È stanco."),
+    ],
+)
+def test_prompts_and_options_of_multiple_choice(name: str, language: str, row: int, prompt: str, right: str) -> None:
+    cls = getattr(datamodules, name)
+    example = examples(cls, "validation", language, FIXTURES / cls.task.name)[row]
+    assert example["text"] == prompt
+    assert example["choices"][example["label"]] == right
+
+
+@pytest.mark.parametrize(
+    ("label", "read"), [("1", 0), ("3\n", 2), (3, 2), ("0", None), ("4", None), ("A", None)], ids=repr
+)
+def test_answers_of_social_iqa_are_numbered_from_one(label: object, read: int | None) -> None:
+    row = {"context": "a", "question": "b", "answerA": "c", "answerB": "d", "answerC": "e", "label": label}
+    kind, task = KINDS["multiple_choice"], datamodules.SIQA.task
+    if read is None:
+        with pytest.raises(DataError, match=r"is not one of 1, 2, 3; there are 3 options"):
+            kind.example(row, task, "en")
+    else:
+        assert kind.example(row, task, "en")["label"] == read
+
+
+def test_rounds_are_joined_in_order_and_none_may_be_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(FIXTURES / "anli", folder)
+    read = examples(datamodules.ANLI, "train", "en", folder)
+    assert [example["text"].split()[0] for example in read] == ["In", "The", "Everybody"]
+    (folder / "anli_v0.1/R2/train.jsonl").unlink()
+    with pytest.raises(
+        DataError, match=r"^anli_r2 \(en\): .* 'R2/train\.jsonl'.*joined here: anli_r1, anli_r2, anli_r3$"
+    ):
+        examples(datamodules.ANLI, "train", "en", folder)
+    assert len(examples(datamodules.ANLI, "test", "en", folder)) == 3
+
+
+def test_machine_translated_rows_are_never_trained_on() -> None:
+    assert datamodules.PAWSX.task.train_languages == ("en",)
+    assert (FIXTURES / "pawsx/x-final/de/translated_train.tsv").is_file()
+    with pytest.raises(DataError, match="no files of the train split; looked for 'de/train.tsv'"):
+        examples(datamodules.PAWSX, "train", "de", FIXTURES / "pawsx")
 
 
 def test_retrieval_asks_in_english_and_answers_with_line_numbers() -> None:
@@ -296,9 +439,20 @@ COUNTS = [
     ("MNLI", "train", "en", "mnli/multinli_1.0", 5),
     ("MNLI", "train", "en", "mnli/xnli_mt", 49),
     ("MNLI", "validation", "en", "mnli/glue", 2),
+    ("SNLI", "validation", "en", "snli/snli_1.0", 1289),
+    ("SNLI", "train", "en", "snli/snli_1.0_txt", 3),
+    ("ANLI", "train", "en", "anli", 9),
+    ("ANLIR3", "test", "en", "anli", 3),
+    ("QQP", "train", "en", "qqp/glue", 3),
+    ("PAWS", "train", "en", "paws", 4),
+    ("PAWSX", "train", "en", "pawsx/x-final", 49),
+    ("PAWSX", "test", "ja", "pawsx/x-final_hf", 4),
+    *[("PAWSX", "validation", x, "pawsx/xtreme", 2000) for x in ("de", "en", "ko", "zh")],
+    ("PAWSX", "test", "de", "pawsx/xtreme", 2000),
     ("SQuAD", "train", "en", "squad_v1", 12723),
     ("SQuAD2", "validation", "en", "squad_v2", 6078),
     *[("XQuAD", "test", x, "xquad", 1190) for x in ("ar", "en", "ro", "zh")],
+    *[("MLQA", "validation", x, "mlqa", n) for x, n in (("ar", 517), ("de", 512), ("hi", 507), ("zh", 504))],
     ("TyDiQA", "train", "en", "tydiqa", 3696),
     ("TyDiQA", "test", "bn", "tydiqa", 113),
     ("TyDiQA", "test", "te", "tydiqa", 669),
@@ -311,6 +465,12 @@ COUNTS = [
     *[("CCG", split, "en", "ccg", n) for split, n in (("train", 7745), ("validation", 1174), ("test", 1053))],
     ("CommonsenseQA", "train", "en", "commonsenseqa", 4000),
     ("CommonsenseQA", "validation", "en", "commonsenseqa", 1221),
+    ("HellaSwag", "train", "en", "hellaswag", 2),
+    ("CosmosQA", "train", "en", "cosmosqa", 2),
+    ("CosmosQA", "test", "en", "cosmosqa", 2),
+    ("SIQA", "train", "en", "siqa", 2),
+    ("COPA", "train", "en", "copa", 368),
+    ("COPA", "test", "en", "copa", 500),
     *[("XCOPA", "test", x, "xcopa", 500) for x in ("et", "ht", "qu", "th")],
     ("XCOPA", "validation", "zh", "xcopa", 100),
     *[("Tatoeba", "test", x, "tatoeba", n) for x, n in (("ar", 1000), ("sw", 390), ("ta", 307), ("th", 548))],
@@ -331,6 +491,38 @@ def test_real_rows(name: str, split: str, language: str, folder: str, count: int
         assert sum(not example["label"] for example in read) == 3168
     if task.kind == "span" and all(example["label"] for example in read):
         assert all(e["context"][s : s + len(t)] == t for e in read for t, s in e["label"])
+
+
+def test_the_whole_development_set_of_cosmos_qa(tmp_path: Path) -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"no real data at {REAL}")
+    (tmp_path / "valid.csv").symlink_to(REAL / "cosmosqa/valid.csv")  # of two files of that name
+    read = examples(datamodules.CosmosQA, "validation", "en", tmp_path)
+    assert len(read) == datamodules.CosmosQA.task.sizes["validation"]
+    assert {example["label"] for example in read} == {0, 1, 2, 3}
+    assert {len(example["choices"]) for example in read} == {4}
+
+
+@pytest.mark.parametrize(
+    ("language", "missing"), [("de", 68), ("en", 0), ("es", 38), ("fr", 8), ("ko", 35), ("zh", 16)]
+)
+def test_missing_translations_are_counted_and_kept(
+    language: str, missing: int, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    """The numbers are 2,000 less those that the data's authors call usable."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real data at {REAL}")
+    data = datamodules.PAWSX(
+        data_dir=REAL,
+        folder="pawsx/xtreme",
+        languages=[language],
+        splits={"test": "validation"},
+        tokenizer=str(tiny_encoder),
+        cache_dir=tmp_path,
+    )
+    data.setup("test")
+    features = data.sets["pawsx", "test", language]
+    assert (features.counts["placeholder"], len(features)) == (missing, 2000)
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "es", "de", "el", "ta", "ar"])

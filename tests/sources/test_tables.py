@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,43 @@ def test_wrong_number_of_columns(tmp_path: Path, line: str) -> None:
     expected = rf"^t/file:2: expected 3 columns \(premise, hypothesis, label\), found {line.count(chr(9)) + 1}$"
     with pytest.raises(DataError, match=expected):
         read(PAIRS, tmp_path, f"a\tb\tneutral\n{line}\n")
+
+
+def test_lines_may_end_before_columns_nobody_needs(tmp_path: Path) -> None:
+    source = Tsv(paths=PATHS, rename={"gold": "label"}, optional=("second", "third"))
+    rows = read(source, tmp_path, "text\tgold\tsecond\tthird\nA\tx\ty\tz\nB\tx\ty\nC\tx\n")
+    assert [(row["text"], row["label"], row["second"], row["third"]) for row in rows] == [
+        ("A", "x", "y", "z"),
+        ("B", "x", "y", None),
+        ("C", "x", None, None),
+    ]
+    for line in ("D", "D\tx\ty\tz\tmore"):
+        with pytest.raises(DataError, match=r"^t/file:2: expected 4 columns \(text, gold, second, third\), found \d$"):
+            read(source, tmp_path, f"text\tgold\tsecond\tthird\n{line}\n")
+
+
+def test_labels_in_a_file_of_their_own(tmp_path: Path) -> None:
+    source = JsonLines(paths={"train": "train.jsonl"}, labels="{stem}-labels.lst")
+    folder = tmp_path / "t"
+    folder.mkdir()
+    (folder / "train.jsonl.gz").write_bytes(gzip.compress(b'{"text": "A"}\n{"text": "B"}\n'))
+    with pytest.raises(
+        DataError, match=r"^t/train\.jsonl\.gz: expected its labels 'train-labels\.lst' beside it, found none"
+    ):
+        source.origin("train", "en", folder)
+    (folder / "train-labels.lst").write_text("3\n1\n")
+    rows = list(source.rows("train", "en", folder))
+    assert [(row["text"], row["label"], row[WHERE]) for row in rows] == [
+        ("A", "3", "t/train.jsonl.gz:1"),
+        ("B", "1", "t/train.jsonl.gz:2"),
+    ]
+    before = source.origin("train", "en", folder)
+    (folder / "train-labels.lst").write_text("3\n2\n")
+    assert source.origin("train", "en", folder) != before
+    (folder / "train-labels.lst").write_text("3\n1\n2\n")
+    counts = r"t/train\.jsonl\.gz has 2, t/train-labels\.lst has 3; fetch both again"
+    with pytest.raises(DataError, match=rf"^expected one label a row: {counts}$"):
+        list(source.rows("train", "en", folder))
 
 
 def test_a_header_without_the_columns_says_so(tmp_path: Path) -> None:

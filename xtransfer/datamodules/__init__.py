@@ -2,27 +2,42 @@
 
 from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.datamodules.ccg import CCG
-from xtransfer.datamodules.commonsense import XCOPA, CommonsenseQA
+from xtransfer.datamodules.commonsense import COPA, SIQA, XCOPA, CommonsenseQA, CosmosQA, HellaSwag
 from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
-from xtransfer.datamodules.nli import MNLI, XNLI
-from xtransfer.datamodules.qa import SQuAD, SQuAD2, TyDiQA, XQuAD
+from xtransfer.datamodules.nli import ANLI, ANLIR1, ANLIR2, ANLIR3, MNLI, SNLI, XNLI, MNLIMismatched
+from xtransfer.datamodules.paraphrase import PAWS, PAWSX, QQP
+from xtransfer.datamodules.qa import MLQA, SQuAD, SQuAD2, TyDiQA, XQuAD
 from xtransfer.datamodules.retrieval import BUCC2018, LAReQA, MewsliPairs, MewsliX, SQuADRetrieval, Tatoeba
 from xtransfer.datamodules.tagging import PANX, UDPOS
 
 __all__ = [
+    "ANLI",
+    "ANLIR1",
+    "ANLIR2",
+    "ANLIR3",
     "BUCC2018",
     "CCG",
+    "COPA",
+    "MLQA",
     "MNLI",
     "PANX",
+    "PAWS",
+    "PAWSX",
+    "QQP",
+    "SIQA",
+    "SNLI",
     "UDPOS",
     "XCOPA",
     "XNLI",
     "CommonsenseQA",
+    "CosmosQA",
     "CustomTask",
     "DemoNLI",
     "DemoQA",
+    "HellaSwag",
     "LAReQA",
+    "MNLIMismatched",
     "MewsliPairs",
     "MewsliX",
     "SQuAD",

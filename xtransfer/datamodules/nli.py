@@ -1,11 +1,12 @@
-"""Natural language inference: MNLI in English, XNLI in 15 languages."""
+"""Natural language inference: MNLI, SNLI and ANLI in English, XNLI in 15 languages. One head serves them all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from xtransfer.datamodules.base import TaskDataModule
-from xtransfer.sources import Hub, JsonLines, Tsv
+from xtransfer.sources import Hub, Joined, JsonLines, Tsv
 from xtransfer.task import Task
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -13,7 +14,30 @@ LABELS = ("entailment", "neutral", "contradiction")
 
 FIELDS: dict[str, str | list[str]] = {"text": "premise", "pair": "hypothesis", "label": "label"}
 ALIASES = {"contradictory": "contradiction"}
+ANLI_ALIASES = {"e": "entailment", "n": "neutral", "c": "contradiction"}
 NATIVE = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
+
+
+def _named(pattern: str) -> dict[str, str]:
+    """Return the names that SNLI and ANLI give to files and splits."""
+    names = {"train": "train", "validation": "dev", "test": "test"}
+    return {split: pattern.replace("{name}", name) for split, name in names.items()}
+
+
+def _anli(number: int, sizes: Mapping[str, int] | None = None) -> Task:
+    """Return the record of a round of ANLI."""
+    return Task(
+        name=f"anli_r{number}",
+        kind="classification",
+        fields=FIELDS,
+        labels=LABELS,
+        aliases=ANLI_ALIASES,
+        head="mnli",
+        hub=Hub("facebook/anli", "plain_text", splits=_named(f"{{name}}_r{number}")),
+        files=(JsonLines(paths=_named(f"R{number}/{{name}}.jsonl"), rename={"context": "premise"}),),
+        folder="anli",
+        sizes=sizes or {},
+    )
 
 
 class MNLI(TaskDataModule):
@@ -41,6 +65,107 @@ class MNLI(TaskDataModule):
             Tsv(paths={"train": "multinli.train.en.tsv"}, rename={"hypo": "hypothesis"}),
         ),
         sizes={"train": 392_702},
+    )
+
+
+class MNLIMismatched(TaskDataModule):
+    """MNLI's second development set: five genres that are not among its training rows; trained on MNLI.
+
+    Williams, Nangia and Bowman 2018, as `MNLI`. Languages: en. Licence: as MNLI's. Metric: accuracy. Its rows serve as
+    test rows, so that no model is chosen by them. Read from MNLI's folder.
+    """
+
+    task: ClassVar[Task] = Task(
+        name="mnli_mismatched",
+        kind="classification",
+        fields=FIELDS,
+        labels=LABELS,
+        aliases=ALIASES,
+        head="mnli",
+        hub=Hub("nyu-mll/glue", "mnli", splits={"test": "validation_mismatched"}),
+        files=(
+            JsonLines(paths={"test": "multinli_1.0_dev_mismatched.jsonl"}, rename=NATIVE),
+            Tsv(paths={"test": "dev_mismatched.tsv"}, rename=NATIVE),
+        ),
+        folder="mnli",
+    )
+    trains_on = MNLI
+
+
+class SNLI(TaskDataModule):
+    """MNLI's question about captions of photographs: the first large collection of inference pairs.
+
+    Bowman et al. 2015, "A large annotated corpus for learning natural language inference". Languages: en. Licence:
+    CC BY-SA 4.0. Metric: accuracy. Pairs on whose label the annotators did not agree (``-``) are left out of training,
+    as the authors ask, and not scored; both are counted. Reads SNLI 1.0, JSON lines or tables.
+    """
+
+    task: ClassVar[Task] = Task(
+        name="snli",
+        kind="classification",
+        fields=FIELDS,
+        labels=LABELS,
+        drop_unlabelled=True,
+        head="mnli",
+        hub=Hub("stanfordnlp/snli", "plain_text"),
+        files=(
+            JsonLines(paths=_named("snli_1.0_{name}.jsonl"), rename=NATIVE),
+            Tsv(
+                paths=_named("snli_1.0_{name}.txt"),
+                rename=NATIVE,
+                optional=("label2", "label3", "label4", "label5"),
+            ),
+        ),
+    )
+
+
+class ANLIR1(TaskDataModule):
+    """The first round of `ANLI`.
+
+    Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
+    """
+
+    task: ClassVar[Task] = _anli(1, {"train": 16_946, "validation": 1_000})
+
+
+class ANLIR2(TaskDataModule):
+    """The second round of `ANLI`, against a stronger model.
+
+    Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
+    """
+
+    task: ClassVar[Task] = _anli(2, {"validation": 1_000})
+
+
+class ANLIR3(TaskDataModule):
+    """The third round of `ANLI`, against a stronger model still, on texts of more kinds than Wikipedia's.
+
+    Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
+    """
+
+    task: ClassVar[Task] = _anli(3)
+
+
+ROUNDS = Joined((ANLIR1.task, ANLIR2.task, ANLIR3.task), FIELDS)
+
+
+class ANLI(TaskDataModule):
+    """Adversarial NLI: MNLI's question, asked by people who tried to mislead a model; its three rounds joined.
+
+    Nie et al. 2020, "Adversarial NLI: A New Benchmark for Natural Language Understanding". Languages: en. Licence:
+    CC BY-NC 4.0. Metric: accuracy. Each round was collected against a stronger model than the one before: for scores
+    by round, `evaluate` them as well.
+    """
+
+    task: ClassVar[Task] = Task(
+        name="anli",
+        kind="classification",
+        fields=FIELDS,
+        labels=LABELS,
+        aliases=ANLI_ALIASES,
+        head="mnli",
+        hub=ROUNDS,
+        files=(ROUNDS,),
     )
 
 

@@ -1,4 +1,4 @@
-"""Extractive question answering: SQuAD in English, XQuAD and TyDiQA-GoldP in many languages."""
+"""Extractive question answering: SQuAD in English, XQuAD, MLQA and TyDiQA-GoldP in many languages."""
 
 from __future__ import annotations
 
@@ -72,6 +72,51 @@ class XQuAD(TaskDataModule):
         ),
         files=(SquadJson(paths={"test": "xquad.{language}.json"}),),
         sizes={"test": 1_190},
+    )
+    trains_on = SQuAD
+
+
+class MLQA(TaskDataModule):
+    """Questions on Wikipedia paragraphs that say the same in several languages; trained on English SQuAD v1.1.
+
+    Lewis et al. 2020, "MLQA: Evaluating Cross-lingual Extractive Question Answering". Languages: ar de en es hi vi zh,
+    question and paragraph in the same one. Licence: CC BY-SA 3.0. Metric: F1 and exact match, by XTREME's evaluator,
+    which is MLQA's own script: each language's articles and all of Unicode's punctuation are left out. Models are
+    chosen by its English development rows. XTREME's copies of the test files have no answers.
+    """
+
+    task: ClassVar[Task] = Task(
+        name="mlqa",
+        kind="span",
+        fields=FIELDS,
+        head="squad_v1",
+        options={"normalizer": "mlqa"},
+        languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
+        hub=Hub("google/xtreme", "MLQA.{language}.{language}", splits={"validation": "validation", "test": "test"}),
+        files=(
+            SquadJson(
+                paths={
+                    "validation": "dev-context-{language}-question-{language}.json",
+                    "test": "test-context-{language}-question-{language}.json",
+                }
+            ),
+        ),
+        sizes={
+            "validation/ar": 517,
+            "validation/de": 512,
+            "validation/en": 1_148,
+            "validation/es": 500,
+            "validation/hi": 507,
+            "validation/vi": 511,
+            "validation/zh": 504,
+            "test/ar": 5_335,
+            "test/de": 4_517,
+            "test/en": 11_590,
+            "test/es": 5_254,
+            "test/hi": 4_918,
+            "test/vi": 5_495,
+            "test/zh": 5_137,
+        },
     )
     trains_on = SQuAD
 

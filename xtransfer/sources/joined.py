@@ -29,8 +29,9 @@ def locate(record: Task, split: str, language: str, folder: Path | None) -> Sour
 class Joined(Source):
     """The rows of several data sets, one after another, as the rows of one task.
 
-    Each data set is looked for by itself: with a folder in the one beside it that bears the data set's name, else on
-    its own place on the hub. A row's column `PART` names its data set. It serves as a task's `hub` and `files` both.
+    Each data set is looked for by itself: with a folder in the one beside it that is the data set's own (in the folder
+    itself if all data sets share one), else on its own place on the hub. A row's column `PART` names its data set. It
+    serves as a task's `hub` and `files` both.
 
     Args:
         parts: Records of the data sets, of one kind and with equal labels.
@@ -93,8 +94,9 @@ class Joined(Source):
 
     def _located(self, split: str, language: str, folder: Path | None) -> list[tuple[Task, Source, Path | None]]:
         found = []
-        for part in self.parts:
-            inside = None if folder is None else folder.parent / part.name
+        homes = [part.folder or part.name for part in self.parts]
+        for part, home in zip(self.parts, homes, strict=True):
+            inside = folder if folder is None or len(set(homes)) == 1 else folder.parent / home
             try:
                 found.append((part, locate(part, split, language, inside), inside))
             except (ConfigError, DataError) as error:

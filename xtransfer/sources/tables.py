@@ -19,7 +19,8 @@ class Tsv(FileSource):
 
     Args:
         columns: Names of the columns of files without a header; default: the first line names them. The last ones may
-            be missing if they are `optional`.
+            be missing if they are `optional`: in the whole file where there is no header, in single lines where there
+            is one.
     """
 
     columns: tuple[str, ...] = ()
@@ -53,22 +54,53 @@ class JsonLines(FileSource):
 
     Args:
         flatten: Turn lists of objects into objects of lists, the layout of the hub.
+        labels: Name of a file beside it that holds one label a line, which becomes the column `label`;
+            ``{stem}`` in it is the file's own name without its ending.
     """
 
     flatten: bool = False
+    labels: str = ""
 
     def parse(self, file: File, language: str) -> Iterator[Row]:
         """Yield one row a line; empty lines are none.
 
         Raises:
-            DataError: A line is no JSON or no object.
+            DataError: A line is no JSON or no object, or there are not as many labels as rows.
         """
-        for where, row in objects(file):
+        labels = self._labels(file, language)
+        for number, (where, row) in enumerate(objects(file)):
             try:
                 columns = {key: flattened(value) for key, value in row.items()} if self.flatten else row
             except ValueError as error:
                 raise DataError(f"{where}: {error}") from None
-            yield columns | {WHERE: where}
+            label = {"label": labels[number]} if self.labels else {}
+            yield columns | label | {WHERE: where}
+
+    def parts(self, file: File, language: str) -> list[File]:
+        """Return the file, and that of its labels where they are kept apart.
+
+        Raises:
+            DataError: The file of labels is missing, or lies there twice.
+        """
+        if not self.labels:
+            return [file]
+        name = self.labels.replace("{stem}", file.path.name.removesuffix(".gz").rpartition(".")[0])
+        beside = file.beside(name)
+        if beside is None:
+            raise DataError(f"{file.name}: expected its labels '{name}' beside it, found none")
+        return [file, beside]
+
+    def _labels(self, file: File, language: str) -> list[str]:
+        """Return the labels of a file's rows that are kept apart."""
+        if not self.labels:
+            return []
+        _, beside = self.parts(file, language)
+        labels = [line.strip() for _, line in beside.lines()]
+        number = sum(1 for _ in objects(file))
+        if len(labels) != number:
+            counts = f"{file.name} has {number}, {beside.name} has {len(labels)}"
+            raise DataError(f"expected one label a row: {counts}; fetch both again")
+        return labels
 
 
 def objects(file: File) -> Iterator[tuple[str, Row]]:
@@ -117,7 +149,8 @@ def _table(
         if not width:
             left_out = header[len(cells) :] if columns else []
             width = len(cells) if left_out and all(name in source.optional for name in left_out) else len(header)
-        if len(cells) != width:
+        missing = set(header[len(cells) :])
+        if len(cells) != width and (columns or not missing or not missing <= set(source.optional)):
             names = ", ".join(header[:width])
             raise DataError(f"{where}: expected {width} columns ({names}), found {len(cells)}")
         yield dict(zip(header, cells, strict=False)) | {WHERE: where}
