@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xtransfer.datamodules import MNLI, TaskDataModule
+from xtransfer.datamodules import ANLI, MNLI, SNLI, ANLIPlus, TaskDataModule
 from xtransfer.errors import DataError
 from xtransfer.pipeline import run
 from xtransfer.report import catalogue
@@ -54,6 +54,7 @@ class Both(TaskDataModule):
     )
     also = (Alpha, Beta)
 '''
+DATA = Path(__file__).parent / "data"
 ROWS = {
     "alpha/train.tsv": "dog\tanimal\ncity\tplace\ncat\tanimal\nriver\tplace\n",
     "alpha/dev.tsv": "the dog\tanimal\nthe city\tplace\nhouse\tplace\nthe house\tplace\n",
@@ -192,3 +193,25 @@ def test_a_data_set_that_is_asked_for_must_be_there(tasks, settings, data_dir):
 def test_tasks_score_nothing_else_by_default():
     assert MNLI.also == TaskDataModule.also == ()
     assert MNLI(data_dir=Path("nowhere")).members[1:] == []
+
+
+# ------------------------------------------------------------------ ANLI+
+def test_anli_plus_is_five_data_sets_on_the_head_of_mnli(tiny_encoder, tmp_path):
+    data = ANLIPlus(data_dir=DATA, tokenizer=str(tiny_encoder), cache_dir=tmp_path)
+    report = {name: {key: n for key, n in counts.items() if n} for name, counts in data.check().items()}
+    rounds = {"rows_anli_r1": 1, "rows_anli_r2": 1, "rows_anli_r3": 1}
+    dev = {"rows_in_source": 9, "rows": 9, "rows_snli": 3, "rows_mnli": 3, **rounds, "unlabelled": 1}
+    train = {"rows_in_source": 9, "rows": 8, "rows_snli": 2, "rows_mnli": 3, **rounds, "dropped_unlabelled": 1}
+    assert report["anli_plus/train/en"] == train
+    assert report["anli_plus/validation/en"] == report["anli_plus/test/en"] == dev
+    alone = {name.split("/")[0]: counts["rows"] for name, counts in report.items() if "anli_plus" not in name}
+    assert alone == {"snli": 3, "mnli": 3, "anli_r1": 1, "anli_r2": 1, "anli_r3": 1}
+    assert {spec["head"] for spec in data.specs()} == {"mnli"}
+
+
+def test_anli_plus_reads_labels_as_its_data_sets_do():
+    task = ANLIPlus.task
+    for part in (SNLI.task, MNLI.task, ANLI.task):
+        for spelling in (*part.aliases, *part.unlabelled, *part.labels):
+            assert task.label_name(spelling) == part.label_name(spelling)
+    assert task.drop_unlabelled

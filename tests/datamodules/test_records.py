@@ -102,7 +102,17 @@ def test_tasks_of_one_head_fit_each_other() -> None:
         first = getattr(datamodules, heads[cls.task.head or cls.task.name][0]).task
         assert (cls.task.kind, cls.task.labels) == (first.kind, first.labels), cls
     shared = {head: set(names) for head, names in heads.items() if len(names) > 1}
-    assert shared["mnli"] >= {"MNLI", "MNLIMismatched", "SNLI", "ANLI", "ANLIR1", "ANLIR2", "ANLIR3", "XNLI"}
+    assert shared["mnli"] >= {
+        "MNLI",
+        "MNLIMismatched",
+        "SNLI",
+        "ANLI",
+        "ANLIR1",
+        "ANLIR2",
+        "ANLIR3",
+        "ANLIPlus",
+        "XNLI",
+    }
     assert shared["siqa"] == {"SIQA", "COPA", "XCOPA"}
     assert shared["paws"] == {"PAWS", "PAWSX"}
     assert shared["squad_v1"] >= {"SQuAD", "XQuAD", "MLQA"}
@@ -212,6 +222,8 @@ THREE_ROWS = [
     ("SNLI", "test", "en", "formats/snli-txt", LABELS),
     ("ANLI", "train", "en", "anli", LABELS),
     ("ANLI", "test", "en", "anli", LABELS),
+    ("ANLIPlus", "train", "en", "anli_plus", [0, None, 2, *LABELS, *LABELS]),
+    ("ANLIPlus", "validation", "en", "anli_plus", [0, 1, None, *LABELS, *LABELS]),
     ("ANLIR1", "train", "en", "anli", [0]),
     ("ANLIR2", "validation", "en", "anli", [1]),
     ("ANLIR3", "test", "en", "anli", [2]),

@@ -5,7 +5,7 @@ from xtransfer.datamodules.ccg import CCG
 from xtransfer.datamodules.commonsense import COPA, SIQA, XCOPA, CommonsenseQA, CosmosQA, HellaSwag
 from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
-from xtransfer.datamodules.nli import ANLI, ANLIR1, ANLIR2, ANLIR3, MNLI, SNLI, XNLI, MNLIMismatched
+from xtransfer.datamodules.nli import ANLI, ANLIR1, ANLIR2, ANLIR3, MNLI, SNLI, XNLI, ANLIPlus, MNLIMismatched
 from xtransfer.datamodules.paraphrase import PAWS, PAWSX, QQP
 from xtransfer.datamodules.qa import MLQA, SQuAD, SQuAD2, TyDiQA, XQuAD
 from xtransfer.datamodules.retrieval import BUCC2018, LAReQA, MewsliPairs, MewsliX, SQuADRetrieval, Tatoeba
@@ -30,6 +30,7 @@ __all__ = [
     "UDPOS",
     "XCOPA",
     "XNLI",
+    "ANLIPlus",
     "CommonsenseQA",
     "CosmosQA",
     "CustomTask",

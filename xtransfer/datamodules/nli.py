@@ -169,6 +169,35 @@ class ANLI(TaskDataModule):
     )
 
 
+PARTS = (SNLI, MNLI, ANLIR1, ANLIR2, ANLIR3)
+PLUS = Joined(tuple(part.task for part in PARTS), FIELDS)
+
+
+class ANLIPlus(TaskDataModule):
+    """SNLI, MNLI and the three rounds of ANLI as one task, none of them repeated.
+
+    Phang et al. 2020, "English Intermediate-Task Training Improves Zero-Shot Cross-Lingual Transfer Too"; the data sets
+    are those of `SNLI`, `MNLI` and `ANLI`, in this order. Languages: en. Licence: each data set's own. Metric: accuracy
+    on the development rows of all five (of MNLI the matched ones), by which models are chosen; those of each are scored
+    by themselves too. Each data set is read from its own folder, beside the one this task would have. `limit` and
+    `splits` cut the joined rows.
+    """
+
+    task: ClassVar[Task] = Task(
+        name="anli_plus",
+        kind="classification",
+        fields=FIELDS,
+        labels=LABELS,
+        aliases={key: label for part in PARTS for key, label in part.task.aliases.items()},
+        unlabelled=tuple(sorted({name for part in PARTS for name in part.task.unlabelled})),
+        drop_unlabelled=any(part.task.drop_unlabelled for part in PARTS),
+        head="mnli",
+        hub=PLUS,
+        files=(PLUS,),
+    )
+    also = PARTS
+
+
 class XNLI(TaskDataModule):
     """MNLI's question in 15 languages: development and test pairs translated by people; trained on English MNLI.
 
