@@ -1,4 +1,4 @@
-"""Is one system better than another on the same examples, or is it chance? The paired bootstrap, pure and vectorised."""
+"""Is one system better than another on the same examples, or is it chance? The paired bootstrap."""
 
 from __future__ import annotations
 

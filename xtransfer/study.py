@@ -117,7 +117,7 @@ def newest(results: Iterable[Row]) -> tuple[list[Row], list[str]]:
     """
     rows = sorted(results, key=lambda row: row.time)
     order = {id(row): place for place, row in enumerate(results)}
-    unique = {(identity(row), row.task, row.language, row.metric, row.split): row for row in rows}
+    unique = {(identity(row), row.task, row.language, row.metric, row.split, row.layer): row for row in rows}
     latest: dict[Hashable, str] = {}
     for row in unique.values():
         latest[_folder(row)] = identity(row)

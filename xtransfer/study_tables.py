@@ -206,8 +206,8 @@ def _table(
             notes.append(f"{name}: the baseline has no score, so there is no difference to it")
         written.append(told)
     cells = [list(row) for row in zip(*written, strict=True)]
-    title += f"; below '{names[0]}' the difference to it" if relative else ""
-    return Table(title, (CORNER, *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)))
+    baseline = study.baseline if relative else ""
+    return Table(title, (CORNER, *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline)
 
 
 def _best(column: Sequence[Scores], lowest: bool) -> list[int]:

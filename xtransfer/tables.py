@@ -63,6 +63,7 @@ class Table:
         names: Names of its rows.
         cells: Rows of cells, one a column without the first.
         notes: What has to be said below it.
+        baseline: Name of the first row, if the cells of the others are differences to it; else empty.
     """
 
     title: str
@@ -70,6 +71,12 @@ class Table:
     names: tuple[str, ...]
     cells: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    baseline: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The title, and what the cells are differences to."""
+        return self.title + (f"; below '{self.baseline}' the difference to it" if self.baseline else "")
 
     def cell(self, name: str, column: str) -> Cell:
         """Return the cell of a row and a column.
@@ -101,14 +108,14 @@ class Table:
         rows = [[name, *cells] for name, cells in zip(self.names, self._written("**{}**"), strict=True)]
         left = (0, *(i + 1 for i, column in enumerate(zip(*self.cells, strict=True)) if any(c.text for c in column)))
         table = markdown(self.header, rows, left)
-        return "\n\n".join([self.title, table, *(["\n".join(f"- {note}" for note in self.notes)] * bool(self.notes))])
+        return "\n\n".join([self.caption, table, *(["\n".join(f"- {note}" for note in self.notes)] * bool(self.notes))])
 
     def latex(self) -> str:
         """Return a tabular for the package booktabs, the title as a comment above, the notes in small print below."""
         bold = self._written(r"\textbf{{{}}}", _latex)
         rows = [[_latex(name), *cells] for name, cells in zip(self.names, bold, strict=True)]
         lines = [
-            f"% {self.title}",
+            f"% {self.caption}",
             "% needs \\usepackage{booktabs}",
             f"\\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
             r"\toprule",
