@@ -72,7 +72,7 @@ def heatmap(table: Table, path: Path | None = None) -> Figure:
     bar = figure.colorbar(colours, cax=figure.add_axes(beside), extend="both" if largest > limit else "neither")
     bar.set_label(f"difference to {table.baseline}, in points" if tall > 1.7 else "difference", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL, width=0.5)
-    return _saved(figure, path)
+    return save(figure, path)
 
 
 def language_bars(table: Table, path: Path | None = None) -> Figure:
@@ -100,14 +100,14 @@ def language_bars(table: Table, path: Path | None = None) -> Figure:
     for axes, start in zip(grid, range(0, len(columns), a_row), strict=True):
         _bars(axes, table, columns[start : start + a_row], a_row)
     ends = [0.0, *(c.value + sign * (c.spread or 0) for row in cells for c in row for sign in (-1, 1) if c.value)]
-    margin = 0.05 * (max(ends) - min(ends))
+    margin = max(0.1, 0.05 * (max(ends) - min(ends)))
     grid[0].set_ylim(min(ends) - margin, max(ends) + margin)
     explained = f"bars: difference to {table.baseline}, in points; grey numbers: score of {table.baseline}"
     figure.suptitle(f"{table.title}\n{explained}", fontsize=SMALL, x=0.01, ha="left")
     handles, labels = grid[0].get_legend_handles_labels()
     place: dict[str, Any] = {"loc": "outside lower left", "ncols": min(len(names), across)}
     figure.legend(handles, labels, fontsize=SMALL, frameon=False, handlelength=1, columnspacing=1.2, **place)
-    return _saved(figure, path)
+    return save(figure, path)
 
 
 def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
@@ -146,7 +146,7 @@ def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
         if len(axes.get_legend_handles_labels()[1]) > 1:
             axes.legend(fontsize=SMALL, frameon=False)
     figure.suptitle(curves.name, fontsize=NORMAL, x=0.01, ha="left")
-    return _saved(figure, path)
+    return save(figure, path)
 
 
 # ------------------------------------------------------------------ pieces of pictures
@@ -274,7 +274,7 @@ def _figure(width: float, height: float, layout: Any = None) -> Figure:
     return Figure((width, height), dpi=200, layout=layout)
 
 
-def _saved(figure: Figure, path: Path | None) -> Figure:
+def save(figure: Figure, path: Path | None) -> Figure:
     """Save a figure if a path is given; files of one figure are equal byte by byte."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,9 @@ NONE = "none"
 """Name of the row of models that saw no task before the target's own."""
 
 ARROW = " → "
+OTHERS = "other targets"
+"""What a note is about that says which targets are not there."""
+
 Scores = dict[int | None, float]
 """Seed -> score."""
 
@@ -40,14 +43,14 @@ class Study:
         development: The same for development rows, each under the targets whose stage they come from.
         split: What the rows of `cells` served as.
         baseline: The intermediate that the others are compared with; empty if there is none.
-        notes: What was left out or pooled.
+        notes: What was left out or pooled: the target it is about, or nothing if it is about all, and the words.
     """
 
     cells: dict[tuple[str, str], list[Row]]
     development: dict[tuple[str, str], list[Row]]
     split: str
     baseline: str
-    notes: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def intermediates(self) -> list[str]:
@@ -58,6 +61,10 @@ class Study:
     def targets(self) -> list[str]:
         """The targets in order of first appearance."""
         return list(dict.fromkeys(target for _, target in self.cells))
+
+    def told(self, target: str | None = None) -> list[str]:
+        """Return the notes, or those on one target."""
+        return [words for about, words in self.notes if target is None or about in ("", target)]
 
     def rows(self, target: str) -> dict[str, list[Row]]:
         """Return intermediate -> rows of a target, the baseline first."""
@@ -97,7 +104,8 @@ def lay_out(
     if not chosen:
         raise ConfigError(f"no {split} scores; there are: {', '.join(sorted({row.split for row in kept})) or 'none'}")
     left_out = {row.task for row in kept} - {row.task for row in chosen}
-    notes += [f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"] * bool(left_out and not tasks)
+    if left_out and not tasks:
+        notes.append((OTHERS, f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"))
     chosen = [row for row in chosen if not tasks or row.task in tasks]
     cells, more = _cells(chosen, recipes or {})
     names = list(dict.fromkeys(name for name, _ in cells))
@@ -109,7 +117,7 @@ def lay_out(
     return study if tasks else _without_intermediates(study)
 
 
-def newest(results: Iterable[Row]) -> tuple[list[Row], list[str]]:
+def newest(results: Iterable[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
     """Return the rows without repetitions and without those of stages that were trained again, and what to say of it.
 
     Rows are the same score if the digest of their stage, task, language, score and split agree. Rows of the same
@@ -126,9 +134,9 @@ def newest(results: Iterable[Row]) -> tuple[list[Row], list[str]]:
     notes = []
     if len(kept) < len(unique):
         again = sorted({row.stage for row in unique.values() if latest[_folder(row)] != identity(row)})
-        notes.append(f"left out: {len(unique) - len(kept)} older scores of stages trained again ({_list(again)})")
+        notes.append(("", f"left out: {len(unique) - len(kept)} older scores of stages trained again ({_list(again)})"))
     if len(told) < len(kept):
-        notes.append(f"left out: {len(kept) - len(told)} scores that are not numbers")
+        notes.append(("", f"left out: {len(kept) - len(told)} scores that are not numbers"))
     return sorted(told, key=lambda row: order[id(row)]), notes
 
 
@@ -191,7 +199,9 @@ def uneven_seeds(study: Study, targets: Sequence[str]) -> list[str]:
     return [told] * bool(uneven)
 
 
-def _cells(rows: Sequence[Row], recipes: Mapping[str, str]) -> tuple[dict[tuple[str, str], list[Row]], list[str]]:
+def _cells(
+    rows: Sequence[Row], recipes: Mapping[str, str]
+) -> tuple[dict[tuple[str, str], list[Row]], list[tuple[str, str]]]:
     """Return (intermediate, target) -> rows, and what to say of it."""
     _known("target of a recipe", recipes, {row.task for row in rows})
     own: dict[str, set[str]] = {}
@@ -210,15 +220,17 @@ def _cells(rows: Sequence[Row], recipes: Mapping[str, str]) -> tuple[dict[tuple[
         target = f"{row.task} ({_own(row) or 'not trained'})" if len(own[row.task]) > 1 else row.task
         cells.setdefault((ARROW.join(trained) or NONE, target), []).append(row)
     notes = [
-        f"{task}: the baseline is trained on {recipe} first, as its recipe says" for task, recipe in recipes.items()
+        (task, f"{task}: the baseline is trained on {name} first, by its recipe") for task, name in recipes.items()
     ]
-    notes += [f"left out, not trained by the recipe: {name}, {number} scores" for name, number in outside.items()]
+    for name, number in outside.items():
+        notes.append((OTHERS, f"left out, not trained by the recipe: {name}, {number} scores"))
     for (name, target), found in cells.items():
         stages = {(row.seed, identity(row)): row.config_file or row.stage for row in found}
         repeated = [seed for seed, times in Counter(seed for seed, _ in stages).items() if times > 1]
         if repeated:
             files = [file for (seed, _), file in stages.items() if seed == repeated[0]]
-            notes.append(f"{target} after {name}: {len(files)} stages of seed {repeated[0]} averaged: {_list(files)}")
+            words = f"{target} after {name}: {len(files)} stages of seed {repeated[0]} averaged: {_list(files)}"
+            notes.append((target, words))
     return cells, notes
 
 
@@ -228,9 +240,8 @@ def _without_intermediates(study: Study) -> Study:
     alone = [target for target in study.targets if list(study.rows(target)) == [study.baseline] and target in used]
     if alone and len(alone) < len(study.targets):
         study.cells = {key: rows for key, rows in study.cells.items() if key[1] not in alone}
-        study.notes.append(
-            f"left out, as nothing is compared there: the intermediate tasks' own scores ({_list(alone)})"
-        )
+        words = f"left out, as nothing is compared there: the intermediate tasks' own scores ({_list(alone)})"
+        study.notes.append((OTHERS, words))
     return study
 
 

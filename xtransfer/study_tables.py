@@ -40,7 +40,7 @@ def by_target(study: Study, difference: bool = True) -> Table:
     """
     targets, names = study.targets, study.intermediates
     columns: list[list[Scores]] = []
-    notes = list(study.notes)
+    notes = study.told()
     for target in targets:
         rows = study.rows(target)
         languages = common_languages(row for own in rows.values() for row in own)
@@ -91,7 +91,7 @@ def by_language(study: Study, target: str, difference: bool = True) -> Table:
         header.append(GAP)
     metric = ", ".join(dict.fromkeys(row.metric for row in everything))
     title = f"{target}: {metric} in percent, {study.split} rows"
-    notes = [*study.notes, *differing(target, rows), *uneven_seeds(study, [target])]
+    notes = [*study.told(target), *differing(target, rows), *uneven_seeds(study, [target])]
     return _table(study, title, header, columns, notes, difference, list(rows))
 
 
@@ -108,7 +108,7 @@ def best(study: Study) -> Table:
     if not study.baseline or len(study.intermediates) == 1:
         raise ConfigError(f"nothing to choose from: found {study.intermediates}, the baseline being '{study.baseline}'")
     header = ("target", "chosen", "dev", "baseline dev", "test", "baseline test", "difference")
-    notes, cells = list(study.notes), []
+    notes, cells = study.told(), []
     for target in study.targets:
         row, more = _chosen(study, target)
         cells.append(row)
