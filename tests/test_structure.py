@@ -24,9 +24,9 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "benchmarks", "results", "tables", "study*", "curves", "samplers", "heads", "heads.*", "demo", "demo.*"),
-    ("encoder", "pretrained", "offline", "bootstrap", "pictures", "plots", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
-    ("kinds", "kinds.*", "submission", "evaluator"),
+    ("errors", "task", "benchmarks", "results", "study*", "tables", "samplers", "heads", "heads.*", "demo", "demo.*"),
+    ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
+    ("kinds", "kinds.*", "submission", "evaluator", "bootstrap", "compare", "curves", "plots", "pictures"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
     ("cli", "options", "tables_cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),

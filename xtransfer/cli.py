@@ -24,13 +24,10 @@ commands
   test       test scores of a finished run
   layers     development scores of every encoder layer in retrieval, to choose one by
   predict    files of predictions of a finished run, as XTREME's evaluator reads them
-<<<<<<< HEAD
   score      scores of a folder of predictions, by the rules of XTREME's and XTREME-R's evaluator
   labels     the folder of labels that predictions are scored against
-=======
   table      tables of many runs: intermediate tasks by targets or languages, the best of them
   plot       pictures of many runs: heatmap, bars of languages, learning curves
->>>>>>> e928d3a (Commands table and plot)
   tasks      the catalogue: every task, its kind, languages and scores
   configs    the configurations that come with the package
 
@@ -121,13 +118,10 @@ def _dispatch(words: list[str]) -> int:
         "test": lambda rest: _run("test", rest),
         "predict": lambda rest: _run("predict", rest),
         "layers": lambda rest: _run("layers", rest),
-<<<<<<< HEAD
-        "score": _score,
-        "labels": _labels,
-=======
+        "score": _of("scoring_cli", "score"),
+        "labels": _of("scoring_cli", "labels"),
         "table": _of("tables_cli", "table"),
         "plot": _of("tables_cli", "plot"),
->>>>>>> e928d3a (Commands table and plot)
         "tasks": _tasks,
         "configs": _configs,
     }
@@ -212,22 +206,9 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
     return files, flags, rest
 
 
-<<<<<<< HEAD
-def _score(words: list[str]) -> int:
-    from xtransfer import scoring_cli
-
-    return scoring_cli.score(words)
-
-
-def _labels(words: list[str]) -> int:
-    from xtransfer import scoring_cli
-
-    return scoring_cli.labels(words)
-=======
 def _of(module: str, function: str) -> Callable[[list[str]], int]:
     """Return a command that lives in a module of its own, which is imported when the command is run."""
     return lambda words: int(getattr(import_module(f"xtransfer.{module}"), function)(words))
->>>>>>> e928d3a (Commands table and plot)
 
 
 def _tasks(words: list[str]) -> int:
