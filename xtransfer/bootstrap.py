@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,47 +72,39 @@ def paired_bootstrap(
     Raises:
         DataError: There is no example, the systems have not as many, or a number is missing.
     """
-    return bootstrap_of_groups([(a, b)], samples, seed, statistic)
+    pair = _column(a), _column(b)
+    if pair[0].shape != pair[1].shape or not len(pair[0]):
+        shapes = f"{pair[0].shape} and {pair[1].shape}"
+        raise DataError(f"the systems' scores have shapes {shapes}: give both one row an example, of the same examples")
+    if samples < 1:
+        raise DataError(f"{samples} resamples: at least one is needed")
+    table = np.concatenate(pair, axis=1)
+    if not np.isfinite(table).all():
+        raise DataError("a score is not a number: leave out examples without gold labels, of both systems")
+
+    def difference(means: Array) -> Array:
+        return np.asarray(statistic(means[..., : pair[0].shape[1]]) - statistic(means[..., pair[0].shape[1] :]))
+
+    drawn = difference(resampled(table, samples, np.random.default_rng(seed)))
+    return summed_up(float(difference(table.mean(0))), drawn, len(table))
 
 
-def bootstrap_of_groups(
-    groups: Sequence[tuple[ArrayLike, ArrayLike]], samples: int = 10_000, seed: int = 1, statistic: Statistic = first
-) -> Difference:
-    """Compare two systems by the mean of their scores over groups of examples, such as languages.
+def summed_up(observed: float, drawn: Array, n: int) -> Difference:
+    """Return what the differences ``(S,)`` of the resamples say of the observed one."""
+    # Two equal systems can differ in the sixteenth digit, by the order of summing: that is no difference.
+    mean, rounded = round(observed, 12), np.round(drawn, 12)
+    low, high = np.percentile(rounded, [2.5, 97.5])
+    return Difference(mean, float(low), float(high), float(np.mean(rounded * np.sign(mean) <= 0)), n)
 
-    Examples are drawn within their group. Groups that hold translations of the same examples belong into one group,
-    with the statistics of all languages side by side: drawn one by one they would count as independent.
+
+def resampled(table: Array, samples: int, rng: np.random.Generator) -> Array:
+    """Return the means ``(samples, K)`` of as many rows as there are, drawn with replacement from ``(N, K)``.
 
     Args:
-        groups: Statistics of both systems by group, as for `paired_bootstrap`.
+        table: A row an example.
         samples: Number of resamples.
-        seed: Seed of the draws.
-        statistic: From the means of a group's statistics to its score.
-
-    Raises:
-        DataError: See `paired_bootstrap`.
+        rng: Where the draws come from; equal states give equal draws.
     """
-    if samples < 1 or not groups:
-        raise DataError(f"{samples} resamples of {len(groups)} groups: there must be at least one of both")
-    rng = np.random.default_rng(seed)
-    pairs = [_checked(a, b) for a, b in groups]
-    observed = np.mean([_difference(np.concatenate(pair, axis=1).mean(0), statistic) for pair in pairs])
-    drawn = np.mean([_difference(_resampled(np.concatenate(p, axis=1), samples, rng), statistic) for p in pairs], 0)
-    # Two equal systems can differ in the sixteenth digit, by the order of summing: that is no difference.
-    mean, drawn = float(np.round(observed, 12)), np.round(drawn, 12)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    p = float(np.mean(drawn * np.sign(mean) <= 0))
-    return Difference(mean, float(low), float(high), p, sum(len(a) for a, _ in pairs))
-
-
-def _difference(means: Array, statistic: Statistic) -> Array:
-    """Return the difference of two systems' scores, whose statistics stand side by side, ``(..., 2 K)``."""
-    width = means.shape[-1] // 2
-    return np.asarray(statistic(means[..., :width]) - statistic(means[..., width:]))
-
-
-def _resampled(table: Array, samples: int, rng: np.random.Generator) -> Array:
-    """Return the means ``(samples, K)`` of as many rows as there are, drawn with replacement from ``(N, K)``."""
     n = len(table)
     at_once = max(1, CHUNK // n)
     parts = []
@@ -122,15 +114,6 @@ def _resampled(table: Array, samples: int, rng: np.random.Generator) -> Array:
         times = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
         parts.append(times @ table / n)
     return np.concatenate(parts)
-
-
-def _checked(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    first_one, other = (_column(values) for values in (a, b))
-    if first_one.shape != other.shape or not len(first_one):
-        raise DataError(f"the systems' scores have shapes {first_one.shape} and {other.shape}: give one row an example")
-    if not (np.isfinite(first_one).all() and np.isfinite(other).all()):
-        raise DataError("a score is not a number: leave out examples without gold labels in both systems")
-    return first_one, other
 
 
 def _column(values: Any) -> Array:

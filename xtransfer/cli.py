@@ -27,6 +27,7 @@ commands
   score      scores of a folder of predictions, by the rules of XTREME's and XTREME-R's evaluator
   labels     the folder of labels that predictions are scored against
   table      tables of many runs: intermediate tasks by targets or languages, the best of them
+  compare    two systems' predictions on the same examples: is one better, or is it chance?
   plot       pictures of many runs: heatmap, bars of languages, learning curves
   tasks      the catalogue: every task, its kind, languages and scores
   configs    the configurations that come with the package
@@ -121,6 +122,7 @@ def _dispatch(words: list[str]) -> int:
         "score": _of("scoring_cli", "score"),
         "labels": _of("scoring_cli", "labels"),
         "table": _of("tables_cli", "table"),
+        "compare": _of("tables_cli", "compare"),
         "plot": _of("tables_cli", "plot"),
         "tasks": _tasks,
         "configs": _configs,

@@ -1,4 +1,4 @@
-"""The commands that sum up runs: tables, pictures."""
+"""The commands that sum up runs: tables, pictures, comparisons of two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xtransfer.errors import ConfigError, DataError
-from xtransfer.options import chosen, listed, split, wants_help
+from xtransfer.options import chosen, listed, number, split, wants_help
 from xtransfer.results import Results
 from xtransfer.study import Study, lay_out
 from xtransfer.study_tables import COLUMNS, tables
@@ -48,6 +48,21 @@ of RUNS, which are folders of runs or stages, or results.jsonl files.
   --tensorboard DIR            write heatmap and bars there too, for TensorBoard
 {STUDY_HELP}
   xtransfer plot runs/phang2020/* --out pictures
+"""
+
+COMPARE_HELP = """\
+usage: xtransfer compare A B --labels LABELS [options]
+
+Is A better than B, or is it chance? The paired bootstrap over the examples of each language. A and B are folders of
+predictions, or of the stages that wrote them; LABELS is what `xtransfer labels` writes. Seeds of training are another
+matter: the table of several runs tells their spread.
+
+  --task TASK[,TASK]    these tasks (default: all that A, B and LABELS have)
+  --metric NAME         the score (default: F1 for questions, else the task's only one)
+  --samples N           resamples (default: 10000)
+  --seed N              seed of the draws (default: 1)
+
+  xtransfer compare runs/demo/2-qa runs/demo/3-qa_alone --labels labels
 """
 
 STUDY_KEYS = ("task", "metric", "split", "baseline", "recipe")
@@ -104,6 +119,29 @@ def plot(words: list[str]) -> int:
     if "tensorboard" in options:
         number = pictures.write_to_tensorboard(drawn, Path(options["tensorboard"]))
         print(f"{number} pictures for TensorBoard in {options['tensorboard']}")
+    return 0
+
+
+def compare(words: list[str]) -> int:
+    """Run ``xtransfer compare``; return the exit status."""
+    if wants_help(words):
+        print(COMPARE_HELP, end="")
+        return 0
+    names, options = split(words, ("labels", "task", "metric", "samples", "seed"))
+    if len(names) != 2 or "labels" not in options:
+        raise ConfigError("compare needs two folders and labels: xtransfer compare A B --labels LABELS")
+    a, b, labels = (Path(name) for name in (*names, options["labels"]))
+    for folder in (a, b, labels):
+        if not folder.is_dir():
+            raise ConfigError(f"no folder '{folder}'")
+    from xtransfer import compare
+
+    tasks = listed(options, "task") or compare.common_tasks(a, b, labels)
+    if not tasks:
+        raise ConfigError(f"{a}, {b} and {labels} have no folder of a task in common")
+    samples, seed = number(options, "samples", 10_000), number(options, "seed", 1)
+    found = [compare.compare(a, b, labels, task, options.get("metric"), samples, seed) for task in tasks]
+    print("\n\n".join([f"A: {a}\nB: {b}", *(one.markdown() for one in found)]))
     return 0
 
 
