@@ -65,8 +65,9 @@ class Comparison:
         told = {**self.languages, **({MEAN: self.mean} if len(self.languages) > 1 else {})}
         drawn = "; translations drawn together" if self.together else ""
         header = ["language", "A", "B", "A - B", "95 % interval", "other sign", self.unit]
+        draws = f"{self.samples} resamples of {self.unit}, seed {self.seed}{drawn}"
         parts = [
-            f"{self.task.name}: {self.metric} in percent; {self.samples} resamples of {self.unit}, seed {self.seed}{drawn}",
+            f"{self.task.name}: {self.metric} in percent; {draws}",
             markdown(header, [_row(name, one) for name, one in told.items()]),
             self.verdict(),
         ]
