@@ -32,7 +32,9 @@ def split(words: list[str], known: Collection[str], flags: Collection[str] = ())
             names.append(word)
             continue
         key, equals, value = word.partition("=")
-        if word[2:] not in flags and key[2:] not in known:
+        if key[2:] in flags and equals:
+            raise ConfigError(f"option '{key}' takes no value")
+        if key[2:] not in {*known, *flags}:
             raise ConfigError(f"unknown option '{key}'{nearest(key, [f'--{name}' for name in (*known, *flags)])}")
         if key[2:] in options:
             raise ConfigError(f"option '{key}' is there twice")
