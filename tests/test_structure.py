@@ -25,19 +25,8 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 
 LAYERS = (
     ("errors", "task", "benchmarks", "results", "study*", "tables", "samplers", "heads", "heads.*", "demo", "demo.*"),
-    ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
-    (
-        "kinds",
-        "kinds.*",
-        "submission",
-        "evaluator",
-        "example_scores",
-        "bootstrap",
-        "compare",
-        "curves",
-        "plots",
-        "pictures",
-    ),
+    ("encoder", "pretrained", "offline", "optimizer", "bootstrap", "metrics", "metrics.*", "sources", "sources.*"),
+    ("kinds", "kinds.*", "submission", "evaluator", "example_scores", "compare", "curves", "plots", "pictures"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
     ("cli", "options", "tables_cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),

@@ -115,17 +115,7 @@ def compare(
         raise ConfigError(f"{task} has no score '{metric}'{nearest(metric, record.scores)}")
     if samples < 1:
         raise ConfigError(f"{samples} resamples: at least one is needed")
-    counts: dict[str, tuple[Counts, Counts]] = {}
-    left_out: dict[str, str] = {}
-    for language in record.languages:
-        try:
-            first, second = (example_counts(record, language, predictions_of(s), labels, metric) for s in (a, b))
-            counts[language] = first, second
-        except (NoGold, FileNotFoundError) as reason:
-            left_out[language] = str(reason)
-    if not counts:
-        reasons = "; ".join(f"{language}: {reason}" for language, reason in list(left_out.items())[:3])
-        raise ConfigError(f"{task}: none of its {len(left_out)} languages can be compared ({reasons})")
+    counts, left_out = _read(record, (predictions_of(a), predictions_of(b)), labels, metric)
     together = are_parallel(record, counts)
     groups = [list(counts.values())] if together else [[pair] for pair in counts.values()]
     languages, mean = _differences(groups, record.pooled, samples, seed)
@@ -139,6 +129,24 @@ def compare(
         samples=samples,
         seed=seed,
     )
+
+
+def _read(
+    task: BenchmarkTask, systems: Sequence[Path], labels: Path, metric: str
+) -> tuple[dict[str, tuple[Counts, Counts]], dict[str, str]]:
+    """Return language -> the examples of both systems, and language -> why it is left out."""
+    counts: dict[str, tuple[Counts, Counts]] = {}
+    left_out: dict[str, str] = {}
+    for language in task.languages:
+        try:
+            first, second = (example_counts(task, language, folder, labels, metric) for folder in systems)
+            counts[language] = first, second
+        except (NoGold, FileNotFoundError) as reason:
+            left_out[language] = str(reason)
+    if not counts:
+        reasons = "; ".join(f"{language}: {reason}" for language, reason in list(left_out.items())[:3])
+        raise ConfigError(f"{task.name}: none of its {len(left_out)} languages can be compared ({reasons})")
+    return counts, left_out
 
 
 def predictions_of(folder: Path) -> Path:

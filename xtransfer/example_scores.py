@@ -8,7 +8,7 @@ from pathlib import Path
 from xtransfer import submission
 from xtransfer.benchmarks import XTREME, XTREME_R, BenchmarkTask, Form
 from xtransfer.evaluator import SCORERS
-from xtransfer.metrics import average_precision, exact_match, token_f1
+from xtransfer.metrics import average_precision, exact_match, normalizer_of, token_f1
 from xtransfer.metrics.tagging import spans
 from xtransfer.sources import File
 
@@ -48,17 +48,20 @@ def example_counts(task: BenchmarkTask, language: str, predictions: Path, labels
     predicted, gold = (
         File(folder / name, f"{task.name} ({language}) {folder / name}") for folder in (predictions, labels)
     )
-    SCORERS[task.form](predicted, gold, task, language, "0.0.12")  # checks that they fit together
-    return READERS[task.form](predicted, gold, task, metric)
+    official = SCORERS[task.form](predicted, gold, task, language, "0.0.12")  # checks that they fit together
+    counts = READERS[task.form](predicted, gold, task, language, metric)
+    above, below = (sum(column) for column in zip(*counts.values(), strict=True))
+    assert abs(100 * above / (below or 1) - official.scores[metric]) < 1e-6, "examples add up to the official score"
+    return counts
 
 
-def _lines(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Counts:
+def _lines(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:
     read = submission.choices if task.form == "choices" else submission.labels
     pairs = zip(read(predicted, task, False), read(gold, task, True), strict=True)
     return {number: (float(guess == right), 1.0) for number, (guess, right) in enumerate(pairs)}
 
 
-def _tags(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Counts:
+def _tags(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:
     counts: Counts = {}
     pairs = zip(submission.sentences(predicted, task, False), submission.sentences(gold, task, True), strict=True)
     for number, sentences in enumerate(pairs):
@@ -67,19 +70,22 @@ def _tags(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Coun
     return counts
 
 
-def _answers(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Counts:
-    score, found = {"em": exact_match, "f1": token_f1}[metric], submission.answers(predicted)
-    right = submission.questions(gold)
-    return {name: (score(found[name], golds) if name in found else 0.0, 1.0) for name, golds in right.items()}
+def _answers(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:
+    score = {"em": exact_match, "f1": token_f1}[metric]
+    normalize = normalizer_of("mlqa" if task.name == "mlqa" else "squad", language)
+    found, right = submission.answers(predicted), submission.questions(gold)
+    return {
+        name: (score(found[name], golds, normalize) if name in found else 0.0, 1.0) for name, golds in right.items()
+    }
 
 
-def _rankings(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Counts:
+def _rankings(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:
     found = submission.rankings(predicted, False)
     right = submission.rankings(gold, True)
     return {name: (average_precision(found.get(name, ()), targets), 1.0) for name, targets in right.items()}
 
 
-def _pairs(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Counts:
+def _pairs(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:
     found, right = submission.pairs(predicted, False), submission.pairs(gold, True)
     counts: Counts = {}
     for pair in [*found, *right]:  # a right pair is met twice
@@ -88,7 +94,7 @@ def _pairs(predicted: File, gold: File, task: BenchmarkTask, metric: str) -> Cou
     return counts
 
 
-READERS: Mapping[Form, Callable[[File, File, BenchmarkTask, str], Counts]] = {
+READERS: Mapping[Form, Callable[[File, File, BenchmarkTask, str, str], Counts]] = {
     "labels": _lines,
     "numbers": _lines,
     "choices": _lines,
