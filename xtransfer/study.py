@@ -108,13 +108,18 @@ def lay_out(
         notes.append((OTHERS, f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"))
     chosen = [row for row in chosen if not tasks or row.task in tasks]
     cells, more = _cells(chosen, recipes or {})
+    handed_on = {(row.run, name) for row in kept for name in (row.chain[:-1] if row.stage in row.chain else row.chain)}
+    for key, rows in cells.items():
+        # Where a target and an intermediate task are one task, the stage that others start from is not the target's.
+        cells[key] = [row for row in rows if (row.run, row.stage) not in handed_on] or rows
+    more += _averaged(cells)
     names = list(dict.fromkeys(name for name, _ in cells))
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
     development = [row for row in kept if row.split == "validation" and row.main]
     study = Study(cells, {}, split, baseline if baseline in names else "", [*notes, *more])
     study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(development, rows))}
-    return study if tasks else _without_intermediates(study)
+    return study if tasks else _without_intermediates(study, handed_on)
 
 
 def newest(results: Iterable[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
@@ -224,6 +229,12 @@ def _cells(
     ]
     for name, number in outside.items():
         notes.append((OTHERS, f"left out, not trained by the recipe: {name}, {number} scores"))
+    return cells, notes
+
+
+def _averaged(cells: Mapping[tuple[str, str], Sequence[Row]]) -> list[tuple[str, str]]:
+    """Return what to say of cells that hold several stages of one seed."""
+    notes = []
     for (name, target), found in cells.items():
         stages = {(row.seed, identity(row)): row.config_file or row.stage for row in found}
         repeated = [seed for seed, times in Counter(seed for seed, _ in stages).items() if times > 1]
@@ -231,13 +242,14 @@ def _cells(
             files = [file for (seed, _), file in stages.items() if seed == repeated[0]]
             words = f"{target} after {name}: {len(files)} stages of seed {repeated[0]} averaged: {_list(files)}"
             notes.append((target, words))
-    return cells, notes
+    return notes
 
 
-def _without_intermediates(study: Study) -> Study:
+def _without_intermediates(study: Study, handed_on: Collection[tuple[str, str]]) -> Study:
     """Drop targets that are only the intermediate tasks' own scores, if any other target remains."""
     used = {name for names, _ in study.cells for name in names.split(ARROW)}
-    alone = [target for target in study.targets if list(study.rows(target)) == [study.baseline] and target in used]
+    own = {t for t in study.targets if all((r.run, r.stage) in handed_on for rs in study.rows(t).values() for r in rs)}
+    alone = [t for t in study.targets if list(study.rows(t)) == [study.baseline] and t in own | used]
     if alone and len(alone) < len(study.targets):
         study.cells = {key: rows for key, rows in study.cells.items() if key[1] not in alone}
         words = f"left out, as nothing is compared there: the intermediate tasks' own scores ({_list(alone)})"

@@ -121,6 +121,22 @@ def test_the_intermediate_tasks_own_scores_are_no_column():
     assert table(own).header == ("intermediate", "mnli")
 
 
+def test_a_stage_that_others_start_from_is_not_the_target_of_its_name():
+    """In one run MNLI is an intermediate task and a target: the target's own stage counts, not the intermediate one."""
+    same = {"run": "r", "n": 5}
+    first = scored("mnli", en=10, **same)
+    found = table(
+        first,
+        scored("mnli", en=80, stage="target", chain=["target"], trained=["mnli"], config="t", **same),
+        scored("mnli", en=81, stage="again", chain=["mnli", "again"], trained=["mnli", "mnli"], config="a", **same),
+        scored("squad_v1", en=50, **same),
+        scored("mnli", en=70, stage="c", chain=["squad_v1", "c"], trained=["squad_v1", "mnli"], config="c", **same),
+    )
+    assert texts(found) == [["none", "80.0"], ["mnli", "+1.0"], ["squad_v1", "-10.0"]]
+    assert [note for note in found.notes if "averaged" in note or "differs" in note] == []
+    assert texts(table(first, *STUDY, task="mnli")) == [["none", "10.0"]]
+
+
 def test_stages_of_different_tasks_make_targets_of_their_own():
     found = table(
         scored("xquad", en=70),
