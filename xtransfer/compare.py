@@ -71,8 +71,10 @@ class Comparison:
             markdown(header, [_row(name, one) for name, one in told.items()]),
             self.verdict(),
         ]
-        if self.left_out:
-            parts.append(f"left out: {'; '.join(f'{name}: {why}' for name, why in self.left_out.items())}")
+        reasons: dict[str, list[str]] = {}
+        for language, why in self.left_out.items():
+            reasons.setdefault(why, []).append(language)
+        parts += [f"left out ({why}): {' '.join(languages)}" for why, languages in reasons.items()]
         return "\n\n".join(parts)
 
     def verdict(self) -> str:

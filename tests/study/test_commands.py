@@ -159,7 +159,7 @@ def test_two_stages_compared(tmp_path, capsys):
     assert f"A: {tmp_path}/a\nB: {tmp_path}/b\n" in out
     assert "| en       | 100.00 | 0.00 | +100.00 | +100.00 to +100.00 |      0.0 % |    30 |" in out
     assert "en: A - B is +100.00, 95 % interval +100.00 to +100.00: A is better, at n=30 lines" in out
-    assert "left out: ar: no predictions in" in out
+    assert f"left out (no predictions in {tmp_path}/a/predictions): ar bg de el es" in out
     assert said(capsys, *words, "--task", "xnli")[0] == out
     assert "no folder of a task in common" in refused(capsys, *words[:3], "--labels", str(tmp_path))
 
