@@ -291,6 +291,18 @@ def test_finished_models_are_scored_again_and_predict(config, tmp_path):
     assert file.read_text() == before
 
 
+def test_scoring_again_leaves_the_learning_curves_as_they_are(config, tmp_path):
+    del config["trainer"]["logger"]
+    config["trainer"]["log_every_n_steps"] = 1
+    run(only(config, "alone"))
+    log = tmp_path / "runs/toy/1-alone/csv/metrics.csv"
+    before = log.read_text()
+    assert "train/tydiqa/loss" in before
+    for command in ("validate", "test"):
+        evaluate(only(config, "alone"), command)
+        assert log.read_text() == before
+
+
 def test_scoring_before_training_says_what_to_do(config):
     with pytest.raises(ConfigError, match="stage 'mnli' is not trained: run `xtransfer fit` first"):
         evaluate(only(config, "mnli"), "test")

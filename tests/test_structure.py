@@ -24,12 +24,12 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "benchmarks", "results", "samplers", "heads", "heads.*", "demo", "demo.*"),
-    ("encoder", "pretrained", "offline", "optimizer", "metrics", "metrics.*", "sources", "sources.*"),
-    ("kinds", "kinds.*", "submission", "evaluator"),
+    ("errors", "task", "benchmarks", "results", "study*", "tables", "samplers", "heads", "heads.*", "demo", "demo.*"),
+    ("encoder", "pretrained", "offline", "optimizer", "bootstrap", "metrics", "metrics.*", "sources", "sources.*"),
+    ("kinds", "kinds.*", "submission", "evaluator", "example_scores", "compare", "curves", "plots", "pictures"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
-    ("cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),
+    ("cli", "options", "tables_cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""
 

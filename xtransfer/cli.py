@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ commands
   predict    files of predictions of a finished run, as XTREME's evaluator reads them
   score      scores of a folder of predictions, by the rules of XTREME's and XTREME-R's evaluator
   labels     the folder of labels that predictions are scored against
+  table      tables of many runs: intermediate tasks by targets or languages, the best of them
+  compare    two systems' predictions on the same examples: is one better, or is it chance?
+  plot       pictures of many runs: heatmap, bars of languages, learning curves
   tasks      the catalogue: every task, its kind, languages and scores
   configs    the configurations that come with the package
 
@@ -115,8 +119,11 @@ def _dispatch(words: list[str]) -> int:
         "test": lambda rest: _run("test", rest),
         "predict": lambda rest: _run("predict", rest),
         "layers": lambda rest: _run("layers", rest),
-        "score": _score,
-        "labels": _labels,
+        "score": _of("scoring_cli", "score"),
+        "labels": _of("scoring_cli", "labels"),
+        "table": _of("tables_cli", "table"),
+        "compare": _of("tables_cli", "compare"),
+        "plot": _of("tables_cli", "plot"),
         "tasks": _tasks,
         "configs": _configs,
     }
@@ -201,16 +208,9 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], list[str]]:
     return files, flags, rest
 
 
-def _score(words: list[str]) -> int:
-    from xtransfer import scoring_cli
-
-    return scoring_cli.score(words)
-
-
-def _labels(words: list[str]) -> int:
-    from xtransfer import scoring_cli
-
-    return scoring_cli.labels(words)
+def _of(module: str, function: str) -> Callable[[list[str]], int]:
+    """Return a command that lives in a module of its own, which is imported when the command is run."""
+    return lambda words: int(getattr(import_module(f"xtransfer.{module}"), function)(words))
 
 
 def _tasks(words: list[str]) -> int:

@@ -133,8 +133,9 @@ def layers(
 
 
 def _finished(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
-    """Build a stage with the weights it was finished with."""
+    """Build a stage with the weights it was finished with; it logs nothing, for CSVLogger would start its file anew."""
     cli = _build(step, callbacks)
+    cli.trainer.loggers = []
     if (step.folder / "encoder").is_dir():
         cli.model.load_parts(step.folder, ("encoder", "heads"))
     elif cli.datamodule.trains or step.stage.start:

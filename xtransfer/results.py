@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xtransfer.errors import DataError
+from xtransfer.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from xtransfer.tables import Table
 
 MEAN, GAP = "mean", "gap"
 
@@ -147,6 +150,40 @@ class Results:
             told[GAP] = values["en"] - sum(others) / len(others)
         return told
 
+    def table(
+        self,
+        columns: str = "target",
+        task: str | None = None,
+        metric: str | None = None,
+        split: str = "test",
+        baseline: str = "none",
+        recipes: Mapping[str, str] | None = None,
+        difference: bool = True,
+    ) -> Table:
+        """Return the intermediate tasks' scores as a table; `xtransfer.study_tables` says how they are laid out.
+
+        Args:
+            columns: ``target``: a column a target task, or ``language``: the languages of one target; ``best``: the
+                intermediate chosen on development rows, for each target.
+            task: Only this task; may be left out with ``language`` if there is only one.
+            metric: Name of the score; default each task's main score.
+            split: ``test`` or ``validation``.
+            baseline: The intermediate that the others are compared with; ``none`` is no intermediate task.
+            recipes: Target -> the intermediate that is part of its published recipe, e.g. ``{"xcopa": "siqa"}``.
+            difference: Tell differences to the baseline, or else scores.
+
+        Raises:
+            ConfigError: A name is unknown, or no row is left.
+        """
+        from xtransfer.study import lay_out
+        from xtransfer.study_tables import tables
+
+        study = lay_out(self, metric, split, baseline, recipes, [task] if task else [])
+        found = tables(study, columns, difference)
+        if len(found) > 1:
+            raise ConfigError(f"{len(found)} targets have a table each: choose a task of {study.targets}")
+        return found[0]
+
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
     """Return a Markdown table with aligned columns, those of `left` to the left; a missing cell is a dash."""
@@ -188,15 +225,22 @@ def _one_table(chosen: Results) -> str:
         for stage in stages
     ]
     longer, alone = [s for s in stages if len(chains[s]) > 1], [s for s in stages if len(chains[s]) == 1]
+    note = ""
     if len(longer) == len(alone) == 1:
-        a, b = values[longer[0]], values[alone[0]]
+        shared = {row.language for row in chosen.where(stage=longer[0])} & {
+            row.language for row in chosen.where(stage=alone[0])
+        }
+        both = Results(row for row in chosen if row.language in shared)
+        a, b = (both.where(stage=stage).by_language() for stage in (*longer, *alone))
         rows.append(["difference", *[f"{a[c] - b[c]:+.1f}" if c in a and c in b else "" for c in columns]])
+        if len(shared) < len(chosen.languages()):
+            note = f"\n\ndifference: mean and gap over the languages that both have ({', '.join(both.languages())})"
     counted = {row.n for row in chosen}
     n = f"{min(counted)}" if len(counted) == 1 else f"{min(counted)} to {max(counted)}"
     first = chosen.rows[0]
     split = f"{first.split} rows" if first.rows == first.split else f"{first.split} rows ({first.rows})"
     title = f"{first.task}: {first.metric} in percent, {split}, {n} examples a language"
-    return f"{title}\n\n{markdown(['trained on', *columns], rows)}"
+    return f"{title}\n\n{markdown(['trained on', *columns], rows)}{note}"
 
 
 def _label(chain: Sequence[str], stage: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from xtransfer.errors import ConfigError, nearest
+from xtransfer.options import listed, split, wants_help
 
 SCORE_HELP = """\
 usage: xtransfer score PREDICTIONS LABELS [options]
@@ -91,47 +91,3 @@ def labels(words: list[str]) -> int:
     )
     print(summary(files))
     return 0 if any(file.path for file in files) else 2
-
-
-def wants_help(words: Collection[str]) -> bool:
-    """Say whether help was asked for."""
-    return "-h" in words or "--help" in words
-
-
-def split(words: list[str], known: Collection[str]) -> tuple[list[str], dict[str, str]]:
-    """Split a command's words into names and options, ``--KEY VALUE`` or ``--KEY=VALUE``.
-
-    Raises:
-        ConfigError: An option is unknown, has no value or is there twice.
-    """
-    names: list[str] = []
-    options: dict[str, str] = {}
-    words = list(words)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("-"):
-            names.append(word)
-            continue
-        key, equals, value = word.partition("=")
-        if key[2:] not in known:
-            raise ConfigError(f"unknown option '{key}'{nearest(key, [f'--{name}' for name in known])}")
-        if not equals and not words:
-            raise ConfigError(f"option '{key}' needs a value")
-        if key[2:] in options:
-            raise ConfigError(f"option '{key}' is there twice")
-        options[key[2:]] = value if equals else words.pop(0)
-    return names, options
-
-
-def listed(options: Mapping[str, str], key: str) -> list[str] | None:
-    """Return an option's list, ``[de, en]`` or ``de,en``; None if it was not given.
-
-    Raises:
-        ConfigError: It is empty.
-    """
-    if key not in options:
-        return None
-    found = [name.strip() for name in options[key].strip("[] ").split(",") if name.strip()]
-    if not found:
-        raise ConfigError(f"option '--{key}' names nothing")
-    return found
