@@ -25,7 +25,7 @@ commands
   predict    files of predictions of a finished run, as XTREME's evaluator reads them
   score      scores of a folder of predictions, by the rules of XTREME's and XTREME-R's evaluator
   labels     the folder of labels that predictions are scored against
-  tasks      the catalogue: every task, its kind, languages and scores
+  tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md
   configs    the configurations that come with the package
 
 `xtransfer fit --help` explains the settings. To begin with:
@@ -214,11 +214,11 @@ def _labels(words: list[str]) -> int:
 
 
 def _tasks(words: list[str]) -> int:
-    if words:
-        raise ConfigError(f"tasks takes no options, found '{words[0]}'")
-    from xtransfer.report import catalogue
+    if words not in ([], ["--docs"]):
+        raise ConfigError(f"tasks takes no option but --docs, found '{' '.join(words)}'")
+    from xtransfer.catalogue import document, listing
 
-    print(catalogue())
+    print(document() if words else listing(), end="" if words else "\n")
     return 0
 
 
