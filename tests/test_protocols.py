@@ -51,7 +51,7 @@ OFFICIAL = {
         "siqa": Recipe("SIQA", 3e-5, (2, 16), 5, 128, 0, 0.0, 42),
         "xcopa": Recipe("XCOPA", 3e-5, (2, 16), 5, 128, 0, 0.0, 42),
     },
-    "lareqa": {"lareqa": Recipe("LAReQA", 2e-5, (4, 4), 3, 256, 0, 0.0, 42)},
+    "lareqa": {"lareqa": Recipe("LAReQA", 2e-5, (4, 4), 3, 256, 0, 0.0, 42, 1000)},
     "mewslix": {"mewslix": Recipe("MewsliX", 1e-5, (8, 4), 2, 64, 0, 0.0, 42)},
 }
 XTREME_R = ("tatoeba_r", "xcopa", "lareqa", "mewslix")
