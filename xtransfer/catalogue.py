@@ -11,9 +11,9 @@ from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS
 from xtransfer.results import markdown
-from xtransfer.sources import Hub
+from xtransfer.sources import Hub, Joined
 from xtransfer.sources.files import FileSource
-from xtransfer.task import SPLITS, Source, Task
+from xtransfer.task import POOL, SPLITS, Source, Task
 
 DOCSTRING = re.compile(
     r"(?P<summary>.+?)\n\n(?P<citation>.+?) Languages: (?P<languages>.+?)\. Licence: (?P<licence>.+?)\. "
@@ -73,15 +73,12 @@ def _section(name: str, cls: type[TaskDataModule]) -> str:
     trained = _trained_on(cls).replace("–", "nothing")
     facts = [
         ("name", f"`{task.name}`"),
-        (
-            "kind",
-            f"{task.kind}, head `{task.head or task.name}`; trained on {trained}",
-        ),
+        ("kind", f"{task.kind}, head `{task.head or task.name}`; trained on {trained}"),
         ("languages", f"{len(task.languages)}: {told['languages']}"),
         ("labels", _labels(task)),
         ("rows", _sizes(task.sizes)),
-        ("hub, untried", _hub(task.hub)) if isinstance(task.hub, Hub) else ("hub", "none"),
-        *(("files", _files(source)) for source in task.files),
+        *_places(task),
+        ("also scored", ", ".join(f"`{other.task.name}`" for other in cls.also)),
         ("licence", told["licence"]),
         ("metric", told["metric"]),
         ("from", told["citation"]),
@@ -107,14 +104,26 @@ def _trained_on(cls: type[TaskDataModule]) -> str:
     return "itself" if cls.task.declares("train") else "–"
 
 
+def _places(task: Task) -> list[tuple[str, str]]:
+    """Return where a task's rows are looked for, each with what kind of place it is."""
+    sources = [source for source in (task.hub, *task.files) if source is not None]
+    joined = {part.name: None for source in sources if isinstance(source, Joined) for part in source.parts}
+    if joined:
+        return [("joined", ", ".join(f"`{name}`" for name in joined))]
+    hub = [("hub, untried", _hub(task.hub))] if isinstance(task.hub, Hub) else [("hub", "none")]
+    return hub + [("files", _files(source)) for source in task.files]
+
+
 def _labels(task: Task) -> str:
+    if task.labels_from_train:
+        return "those of the training rows"
     return ", ".join(f"`{label}`" for label in task.labels)
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
     """Return the published numbers of rows, split by split; languages that differ are named."""
     parts = []
-    for split in SPLITS:
+    for split in (*SPLITS, POOL):
         every = [f"{sizes[split]:,}"] if split in sizes else []
         own = [f"{key.split('/')[1]} {size:,}" for key, size in sizes.items() if key.startswith(f"{split}/")]
         parts += [f"{split} {', '.join([*every, *own])}"] if every or own else []
@@ -139,7 +148,7 @@ def _files(source: Source) -> str:
         return type(source).__name__
     names: dict[str, list[str]] = {}
     for split, path in source.paths.items():
-        names.setdefault(path, []).append(split)
+        names.setdefault("` or `".join(path.split("|")), []).append(split)
     listed = [f"`{path}` ({', '.join(splits)})" for path, splits in names.items()]
     partner = getattr(source, "partner", None)
     listed += [f"`{partner}` beside it"] if partner else []
