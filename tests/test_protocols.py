@@ -180,12 +180,12 @@ def test_the_paper_stops_early_on_the_first_500_development_rows(name, stage_nam
     data = data_of(cli)
     assert stopping.class_path == "lightning.pytorch.callbacks.EarlyStopping"
     assert (stopping.init_args.patience, stopping.init_args.mode) == (30, "max")
-    spec = data.specs()[0]
+    spec = data.record.spec()
     kind = KINDS[spec["kind"]]
     main = spec["metric"] or (kind.main_score(spec) if hasattr(kind, "main_score") else kind.main)
     assert stopping.init_args.monitor == f"val/{spec['name']}/{main}/en"
     assert data.splits == {"validation": "validation[:500]"}
-    assert spec["dev_languages"] == ["en"]
+    assert data.dev_languages == ["en"]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in TRAINED if "/xtreme/" in name])
