@@ -182,8 +182,7 @@ def test_the_paper_stops_early_on_the_first_500_development_rows(name, stage_nam
     assert (stopping.init_args.patience, stopping.init_args.mode) == (30, "max")
     spec = data.record.spec()
     kind = KINDS[spec["kind"]]
-    main = spec["metric"] or (kind.main_score(spec) if hasattr(kind, "main_score") else kind.main)
-    assert stopping.init_args.monitor == f"val/{spec['name']}/{main}/en"
+    assert stopping.init_args.monitor == f"val/{spec['name']}/{kind.main_score(spec)}/en"
     assert data.splits == {"validation": "validation[:500]"}
     assert data.dev_languages == ["en"]
 

@@ -13,7 +13,7 @@ from xtransfer.kinds import KINDS
 from xtransfer.results import markdown
 from xtransfer.sources import Hub, Joined
 from xtransfer.sources.files import FileSource
-from xtransfer.task import POOL, SPLITS, Source, Task
+from xtransfer.task import POOL, SPLITS, Task
 
 DOCSTRING = re.compile(
     r"(?P<summary>.+?)\n\n(?P<citation>.+?) Languages: (?P<languages>.+?)\. Licence: (?P<licence>.+?)\. "
@@ -30,8 +30,8 @@ those, not this page.
 
 **No hub id below has been tried**: no hub could be reached when the records were written. The ids follow public
 evaluation code. Where a revision is named it is pinned; elsewhere the newest is read, and its commit is kept with every
-score. What has been tried is reading files: below `data_dir/<task>`, under the names given here, plain or gzip, up to
-four folders deep. Numbers of rows are the published ones; a run reports a difference.
+score. What has been tried is reading files: below `data_dir/<name>`, or the folder named, under the names given here,
+plain or gzip, up to four folders deep. Numbers of rows are the published ones; a run reports a difference.
 """
 
 
@@ -41,7 +41,7 @@ def listing() -> str:
     for name, cls in tasks().items():
         task = cls.task
         scores = ", ".join(KINDS[task.kind].metric(task.spec()).variant)
-        where = getattr(task.hub, "path", "") if task.hub else "local files"
+        where = getattr(task.hub.basis, "path", "") if task.hub else "local files"
         rows.append([name, task.kind, _trained_on(cls), str(len(task.languages)), scores, where])
     return markdown(["task", "kind", "trained on", "languages", "scores", "hub"], rows, left=(0, 1, 2, 4, 5))
 
@@ -106,12 +106,14 @@ def _trained_on(cls: type[TaskDataModule]) -> str:
 
 def _places(task: Task) -> list[tuple[str, str]]:
     """Return where a task's rows are looked for, each with what kind of place it is."""
-    sources = [source for source in (task.hub, *task.files) if source is not None]
+    sources = [source.basis for source in (task.hub, *task.files) if source is not None]
     joined = {part.name: None for source in sources if isinstance(source, Joined) for part in source.parts}
     if joined:
         return [("joined", ", ".join(f"`{name}`" for name in joined))]
-    hub = [("hub, untried", _hub(task.hub))] if isinstance(task.hub, Hub) else [("hub", "none")]
-    return hub + [("files", _files(source)) for source in task.files]
+    hub = [("hub, untried", _hub(source)) for source in sources if isinstance(source, Hub)]
+    files = [("files", _files(source)) for source in sources if isinstance(source, FileSource)]
+    folder = [("folder", f"`{task.folder}`")] if task.folder else []
+    return [*(hub or [("hub", "none")]), *files, *folder]
 
 
 def _labels(task: Task) -> str:
@@ -142,10 +144,8 @@ def _hub(hub: Hub) -> str:
     return f"`{hub.path}`{config}{revision} ({splits}){_codes(hub.codes)}{only}{others}"
 
 
-def _files(source: Source) -> str:
+def _files(source: FileSource) -> str:
     """Return the names a source looks for."""
-    if not isinstance(source, FileSource):
-        return type(source).__name__
     names: dict[str, list[str]] = {}
     for split, path in source.paths.items():
         names.setdefault("` or `".join(path.split("|")), []).append(split)
