@@ -130,7 +130,7 @@ def test_configs_tells_what_each_does(capsys):
     ("words", "message"),
     [
         (["fti"], "unknown command 'fti'; did you mean 'fit'?"),
-        (["tasks", "XNLI"], "tasks takes no options, found 'XNLI'"),
+        (["tasks", "XNLI"], "tasks takes no option but --docs, found 'XNLI'"),
         (["configs", "--all"], "configs takes no options, found '--all'"),
         (["fit"], "name a configuration: xtransfer fit --config FILE; `xtransfer configs` lists those shipped"),
         (["fit", "--config"], "unknown option '--config'"),

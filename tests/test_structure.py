@@ -29,7 +29,18 @@ LAYERS = (
     ("kinds", "kinds.*", "submission", "evaluator", "example_scores", "compare", "curves", "plots", "pictures"),
     ("module", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
-    ("cli", "options", "tables_cli", "scoring_cli", "scoreboard", "labels", "report", "ablation", "__main__"),
+    (
+        "cli",
+        "options",
+        "tables_cli",
+        "scoring_cli",
+        "scoreboard",
+        "labels",
+        "report",
+        "catalogue",
+        "ablation",
+        "__main__",
+    ),
 )
 """Patterns of module names from the bottom up; the first that fits counts. A module imports its own layer and lower."""
 

@@ -29,7 +29,7 @@ commands
   table      tables of many runs: intermediate tasks by targets or languages, the best of them
   compare    two systems' predictions on the same examples: is one better, or is it chance?
   plot       pictures of many runs: heatmap, bars of languages, learning curves
-  tasks      the catalogue: every task, its kind, languages and scores
+  tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md
   configs    the configurations that come with the package
 
 `xtransfer fit --help` explains the settings. To begin with:
@@ -214,11 +214,11 @@ def _of(module: str, function: str) -> Callable[[list[str]], int]:
 
 
 def _tasks(words: list[str]) -> int:
-    if words:
-        raise ConfigError(f"tasks takes no options, found '{words[0]}'")
-    from xtransfer.report import catalogue
+    if words not in ([], ["--docs"]):
+        raise ConfigError(f"tasks takes no option but --docs, found '{' '.join(words)}'")
+    from xtransfer.catalogue import document, listing
 
-    print(catalogue())
+    print(document() if words else listing(), end="" if words else "\n")
     return 0
 
 

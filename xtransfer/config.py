@@ -229,13 +229,18 @@ def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (),
 
 
 def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ()) -> Plan:
-    """Read configuration files, the later laid over the earlier, and expand them; the last one names the run."""
+    """Read configuration files, the later laid over the earlier, and expand them.
+
+    The last file names the run, unless it holds nothing but trainer settings.
+    """
     config: dict[str, Any] = {}
-    found = [find(name)[0] for name in files]
-    for path in found:
-        config = merge(config, load(path))
-    plan = expand(config, overrides, found[-1].stem if found else "run")
-    return Plan(plan.name, plan.out_dir, plan.stages, tuple(str(name) for name in files))
+    name = "run"
+    for path in [find(file)[0] for file in files]:
+        own = load(path)
+        config = merge(config, own)
+        name = name if set(own) == {"trainer"} else path.stem
+    plan = expand(config, overrides, name)
+    return Plan(plan.name, plan.out_dir, plan.stages, tuple(str(file) for file in files))
 
 
 def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:

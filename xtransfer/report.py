@@ -1,4 +1,4 @@
-"""What the command line prints: scores, checks, the catalogue, whole configurations."""
+"""What the command line prints: scores, checks, whole configurations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import yaml
 
-import xtransfer.datamodules as datamodules
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
-from xtransfer.kinds import KINDS
 from xtransfer.results import MEAN, Results, markdown, table
 from xtransfer.stage_cli import parse
 from xtransfer.steps import Step
@@ -76,18 +74,3 @@ def printed(plan: Plan) -> str:
         stages[stage.name] = block | {"init": init, "select": stage.select, "protocol": stage.protocol}
     whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
-
-
-def catalogue() -> str:
-    """Return the table of all tasks."""
-    rows = []
-    for name in datamodules.__all__:
-        cls = getattr(datamodules, name)
-        task = getattr(cls, "task", None)
-        if task is None:
-            continue
-        trained = cls.trains_on.__name__ if cls.trains_on else ("itself" if task.declares("train") else "–")
-        scores = ", ".join(KINDS[task.kind].metric(task.spec()).variant)
-        where = getattr(task.hub.basis, "path", "") if task.hub else "local files"
-        rows.append([name, task.kind, trained, str(len(task.languages)), scores, where])
-    return markdown(["task", "kind", "trained on", "languages", "scores", "hub"], rows, left=(0, 1, 2, 4, 5))
