@@ -1,4 +1,4 @@
-"""Tasks that no shipped configuration runs go from their own files to a main score, in every language they have here."""
+"""Tasks that no shipped configuration runs go from their own files to a main score, in every language they have."""
 
 from __future__ import annotations
 
