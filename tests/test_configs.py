@@ -19,6 +19,31 @@ OWN_ROWS = "{train: train, validation: validation, test: validation}"
 
 QA_ROWS = '{train: "train[:2]", validation: "train[2:]"}'
 
+STUDIED = ("mnli", "squad", "commonsenseqa")
+TARGETS = {
+    "xnli": (
+        [
+            ("data.splits", OWN_ROWS),
+            ("data.evaluate", "[{class_path: XNLI, init_args: {languages: [ar, de], splits: {test: validation}}}]"),
+        ],
+        {"mnli": "en", "xnli": "ar de"},
+    ),
+    "udpos": ([("data.languages", "[de]"), ("data.splits", "{train: train}")], {"udpos": "de"}),
+    "xquad": (
+        [
+            ("data.splits", QA_ROWS),
+            ("data.evaluate", "[{class_path: XQuAD, init_args: {languages: [de, zh]}}]"),
+        ],
+        {"tydiqa": "en", "xquad": "de zh"},
+    ),
+    "tatoeba": ([("data.languages", "[de, zh]"), ("model.layer", "2")], {"tatoeba": "de zh"}),
+}
+STUDY = {
+    f"{before}{target}": settings
+    for before in ("", "mnli_", "squad_", "csqa_")
+    for target, (settings, _) in TARGETS.items()
+}
+
 # What differs on three rows a task and an encoder of two layers, and what is scored then: stage -> task -> languages.
 RUNS = {
     "demo.yaml": (
@@ -68,6 +93,27 @@ RUNS = {
     "small/siqa_then_xcopa.yaml": (
         ["--stages.xcopa.data.languages", "[it, zh]"],
         {"siqa": {"siqa": "en"}, "xcopa": {"xcopa": "it zh"}},
+    ),
+    "small/bucc.yaml": (
+        [
+            *("--data.languages", "[de]", "--model.layer", "2"),
+            *("--data.splits", "{validation: validation, test: test}"),
+        ],
+        {"bucc2018": {"bucc2018": "de"}},
+    ),
+    "small/study.yaml": (
+        [
+            *("--model.freeze_layers", "1"),
+            *(word for stage in STUDIED for word in (f"--stages.{stage}.data.splits", OWN_ROWS)),
+            *(
+                word
+                for stage, settings in STUDY.items()
+                for key, value in settings
+                for word in (f"--stages.{stage}.{key}", value)
+            ),
+        ],
+        {stage: {stage.replace("squad", "squad_v1"): "en"} for stage in STUDIED}
+        | {stage: TARGETS[stage.split("_")[-1]][1] for stage in STUDY},
     ),
     "small/tatoeba.yaml": (
         [*("--data.languages", "[de, zh]"), *("--stages.layer7.model.layer", "1", "--stages.last.model.layer", "2")],
