@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from xtransfer.catalogue import listing
 from xtransfer.datamodules import ANLI, MNLI, SNLI, ANLIPlus, TaskDataModule
 from xtransfer.errors import DataError
 from xtransfer.pipeline import run
-from xtransfer.report import catalogue
 
 TASKS = '''
 """Two data sets on one head, and the task that joins them."""
@@ -135,7 +135,7 @@ def test_the_catalogue_says_where_the_data_sets_lie(tasks, monkeypatch):
 
     monkeypatch.setattr(datamodules, "__all__", ["Both"])
     monkeypatch.setattr(datamodules, "Both", tasks.Both, raising=False)
-    assert "| alpha + beta |" in catalogue()
+    assert "| alpha + beta |" in listing()
 
 
 # ------------------------------------------------------------------ together and one by one
