@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -163,6 +164,7 @@ def test_a_missing_head_and_an_unknown_part_are_named(module, tmp_path):
 
 def test_dropout_is_a_function_of_seed_epoch_and_batch(module, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "5")
+    module._trainer = SimpleNamespace(world_size=1, global_rank=0, current_epoch=0)
     draws = []
     for number in (3, 4, 3):
         torch.rand(7)  # whatever happened before
@@ -173,6 +175,16 @@ def test_dropout_is_a_function_of_seed_epoch_and_batch(module, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "6")
     module.on_train_batch_start({}, 3)
     assert torch.rand(4).tolist() != draws[0]
+
+
+def test_two_processes_draw_what_one_draws_that_accumulates_two_batches(module):
+    def drawn(number, world_size, rank):
+        module._trainer = SimpleNamespace(world_size=world_size, global_rank=rank, current_epoch=2)
+        module.on_train_batch_start({}, number)
+        return torch.rand(4).tolist()
+
+    assert [drawn(3, 2, 0), drawn(3, 2, 1)] == [drawn(6, 1, 0), drawn(7, 1, 0)]
+    assert drawn(3, 2, 0) != drawn(3, 2, 1)
 
 
 def test_a_training_step_lowers_the_loss(module):

@@ -24,10 +24,22 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "benchmarks", "results", "study*", "tables", "samplers", "heads", "heads.*", "demo", "demo.*"),
-    ("encoder", "pretrained", "offline", "optimizer", "bootstrap", "metrics", "metrics.*", "sources", "sources.*"),
+    ("errors", "task", "benchmarks", "results", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
+    (
+        "encoder",
+        "pretrained",
+        "offline",
+        "optimizer",
+        "samplers",
+        "samplers.*",
+        "bootstrap",
+        "metrics",
+        "metrics.*",
+        "sources",
+        "sources.*",
+    ),
     ("kinds", "kinds.*", "submission", "evaluator", "example_scores", "compare", "curves", "plots", "pictures"),
-    ("module", "datamodules", "datamodules.*"),
+    ("module", "task_metrics", "datamodules", "datamodules.*"),
     ("pipeline", "stage*", "steps", "checks", "config", "predictions", "provenance", "versions", "layer_sweep"),
     (
         "cli",

@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.heads import Head, HeadOutput
-from xtransfer.kinds import KINDS, Retrieval
-from xtransfer.metrics import Piece, RetrievalScores, RowMetric, TaskMetric
+from xtransfer.kinds import KINDS
+from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
+from xtransfer.samplers import seed_of
+from xtransfer.task_metrics import TaskMetrics, means
 
 HeadFactory = Callable[[int, int], Head]
 Batch = Mapping[str, Any]
 PARTS = ("encoder", "heads")
-ALL = "all"
-"""In the name of a metric: it takes all languages of its task."""
+MEAN = "val/mean"
+"""The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
 MANY_LABELS = 20
 """More labels than these a message counts and does not list."""
 
@@ -88,15 +90,10 @@ class TransferModule(LightningModule):
         for spec in tasks:
             if spec["head"] not in self.heads:
                 self.add_head(spec["head"], self._new_head(spec, (heads or {}).get(spec["head"])))
-        self.metrics = nn.ModuleDict()
-        for spec in tasks:
-            for split, languages in (("val", spec["dev_languages"]), ("test", spec["languages"])):
-                joint = isinstance(KINDS[spec["kind"]], Retrieval)  # one metric takes the vectors of all languages
-                for language in [ALL] * bool(languages) if joint else languages:
-                    metric = KINDS[spec["kind"]].metric(spec, language)
-                    self.metrics[f"{split}/{spec['name']}/{language}"] = metric
+        self.metrics = TaskMetrics(tasks)
         self.scores: dict[str, dict[str, float]] = {}
         """Scores of the last evaluation, by ``split/task/language``; a language without gold labels has none."""
+        self._trained_head = ""
 
     # ------------------------------------------------------------------ the model
     def forward(self, batch: Batch) -> HeadOutput:
@@ -125,35 +122,54 @@ class TransferModule(LightningModule):
 
     def metric_of(self, split: str, task: str, language: str) -> TaskMetric:
         """Return what scores a task in a language: ``split`` is ``val`` or ``test``."""
-        name = f"{split}/{task}/{language}"
-        metric = self.metrics[name if name in self.metrics else f"{split}/{task}/{ALL}"]
-        assert isinstance(metric, RowMetric | RetrievalScores)
-        return metric
+        return self.metrics.of(split, task, language)
 
-    def monitor(self, task: str | None = None) -> str:
-        """Return the name of the score by which models are chosen: a task's main score in its training language.
+    def judged(self) -> dict[str, str]:
+        """Return task -> the score by which models are chosen, its main score in its first development language."""
+        found = {spec["name"]: spec for spec in self.tasks.values() if spec["dev_languages"]}
+        proper = {name: spec for name, spec in found.items() if not KINDS[spec["kind"]].auxiliary}
+        return {
+            name: f"val/{name}/{KINDS[spec['kind']].main_score(spec)}/{spec['dev_languages'][0]}"
+            for name, spec in (proper or found).items()
+        }
+
+    def monitor(self) -> str:
+        """Return the name of the score by which models are chosen: a task's main score, or the mean of several tasks'.
 
         Raises:
-            ConfigError: The task has no development language.
+            ConfigError: No task has a development language.
         """
-        spec = self.tasks[task] if task else next(iter(self.tasks.values()))
-        if not spec["dev_languages"]:
-            raise ConfigError(f"task '{spec['name']}' has no development rows to choose a model by")
-        return f"val/{spec['name']}/{KINDS[spec['kind']].main_score(spec)}/{spec['dev_languages'][0]}"
+        judged = self.judged()
+        if not judged:
+            raise ConfigError(f"{', '.join(self.tasks)}: no development rows to choose a model by")
+        return MEAN if len(judged) > 1 else next(iter(judged.values()))
 
     # ------------------------------------------------------------------ the steps
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, weighted if its task is."""
         loss: Tensor | None = self(batch).loss
+        spec = self.tasks[batch["task"]]
         if loss is None:
-            raise ConfigError(f"task '{batch['task']}': a training batch without labels")
-        self.log(f"train/{batch['task']}/loss", loss, prog_bar=True, batch_size=len(batch["index"]))
-        return loss
+            raise ConfigError(f"task '{spec['name']}': a training batch without labels")
+        self.log(f"train/{spec['name']}/loss", loss, prog_bar=True, batch_size=len(batch["index"]))
+        self._trained_head = spec["head"]
+        loss = loss * spec.get("loss_weight", 1.0)
+        return loss if self.trainer.world_size == 1 else loss + self._untouched()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed dropout from (seed, epoch, batch, process) alone, so that a resumed run draws the same masks."""
-        place = (int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(hash(place) & 0x7FFFFFFF)
+        """Seed dropout from the place of the batch in the run, so that a resumed run draws the same masks.
+
+        Batches are counted over all processes: W processes draw what one draws that accumulates W times as many.
+        """
+        number = batch_idx * self.trainer.world_size + self.global_rank
+        torch.manual_seed(seed_of(int(os.environ.get("PL_GLOBAL_SEED", 0)), "dropout", self.current_epoch, number))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the heads that this step is not of as they are: they neither decay nor drift on."""
+        for name, head in self.heads.items():
+            if name != self._trained_head:
+                for parameter in head.parameters():
+                    parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a development batch."""
@@ -169,7 +185,7 @@ class TransferModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the scores of the last evaluation."""
-        self._reset("val")
+        self.metrics.forget("val")
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of each task and language, and their mean over languages."""
@@ -177,7 +193,7 @@ class TransferModule(LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forget the scores of the last evaluation."""
-        self._reset("test")
+        self.metrics.forget("test")
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of each task and language, and their mean over languages."""
@@ -185,13 +201,11 @@ class TransferModule(LightningModule):
 
     def on_predict_epoch_start(self) -> None:
         """Forget what was predicted before."""
-        self._reset("test")
+        self.metrics.forget("test")
 
     def on_predict_epoch_end(self) -> None:
         """Search the neighbours of all queries."""
-        for metric in self.metrics.values():
-            if isinstance(metric, RetrievalScores) and metric.items:
-                metric.compute()
+        self.metrics.search()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
@@ -225,11 +239,10 @@ class TransferModule(LightningModule):
                 self._load_head(name, folder / "heads" / name)
 
     # ------------------------------------------------------------------ within
-    def _hand_over_thresholds(self, task: str, metric: RetrievalScores) -> None:
-        """Test pairs by the thresholds that were best on the development rows."""
-        test = self.metrics[f"test/{task}/{ALL}"]
-        assert isinstance(test, RetrievalScores)
-        test.chosen = {language: threshold for language, (threshold, _) in metric.thresholds.items()}
+    def _untouched(self) -> Tensor:
+        """Return 0 as a function of all other heads: processes that train together want a gradient of each."""
+        others = [head for name, head in self.heads.items() if name != self._trained_head]
+        return torch.stack([p.sum() for head in others for p in head.parameters()] or [torch.zeros(())]).sum() * 0.0
 
     def _new_head(self, spec: Mapping[str, Any], factory: HeadFactory | None) -> Head:
         kind = KINDS[spec["kind"]]
@@ -252,40 +265,19 @@ class TransferModule(LightningModule):
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
         spec, language = self.tasks[batch["task"]], batch["language"]
         pieces = KINDS[spec["kind"]].decode(self(batch).logits, batch, spec)
-        metric = self.metric_of(split, spec["name"], language)
-        golds = [meta["gold"] for meta in batch["meta"]]
-        if isinstance(metric, RetrievalScores):
-            metric.update(pieces, golds, language)
-        else:
-            metric.update(pieces, golds)
+        self.metrics.add(split, spec["name"], language, pieces, [meta["gold"] for meta in batch["meta"]])
         return pieces
 
-    def _reset(self, split: str) -> None:
-        for name, metric in self.metrics.items():
-            if name.startswith(split):
-                assert isinstance(metric, RowMetric | RetrievalScores)
-                metric.reset()
-
     def _log_scores(self, split: str) -> None:
-        self.scores = {}
-        for name, metric in self.metrics.items():
-            if name.startswith(f"{split}/"):
-                prefix, language = name.rsplit("/", 1)
-                computed = metric.compute()  # type: ignore[operator]
-                for code, scores in (computed if language == ALL else {language: computed}).items():
-                    if scores["n"]:
-                        self.scores[f"{prefix}/{code}"] = {score: float(value) for score, value in scores.items()}
-                if split == "val" and isinstance(metric, RetrievalScores):
-                    self._hand_over_thresholds(prefix.removeprefix("val/"), metric)
-        by_score: dict[str, list[float]] = {}
-        for name, scores in self.scores.items():
-            prefix, language = name.rsplit("/", 1)
-            for score, value in scores.items():
-                if score not in ("n", "unlabelled"):
-                    self.log(f"{prefix}/{score}/{language}", value, add_dataloader_idx=False)
-                    by_score.setdefault(f"{prefix}/{score}/mean", []).append(value)
-        for name, values in by_score.items():
-            self.log(name, sum(values) / len(values), add_dataloader_idx=False)
+        self.scores = self.metrics.scores(split)
+        if split == "val":
+            self.metrics.hand_over_thresholds()
+        told = means(self.scores)
+        main = [told[name] for name in self.judged().values() if name in told]
+        if split == "val" and len(main) > 1:
+            told[MEAN] = sum(main) / len(main)
+        for name, value in told.items():
+            self.log(name, value, add_dataloader_idx=False)
 
 
 def _told(labels: Sequence[str]) -> str:

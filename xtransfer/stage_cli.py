@@ -62,6 +62,7 @@ class StageCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link what would otherwise be written twice."""
         parser.link_arguments("model.encoder", "data.init_args.tokenizer")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=seed_of_run)
         parser.link_arguments("data", "model.tasks", compute_fn=specs_of, apply_on="instantiate")
 
     def instantiate_classes(self) -> None:
@@ -102,6 +103,11 @@ def specs_of(data: TaskDataModule) -> list[dict[str, Any]]:
     return data.specs()
 
 
+def seed_of_run(seed_everything: bool | int) -> int:
+    """Return the number behind ``seed_everything``."""
+    return DEFAULT_SEED if isinstance(seed_everything, bool) else seed_everything
+
+
 def trainer_defaults(folder: Path) -> dict[str, Any]:
     """Return the trainer's defaults: TensorBoard and CSV logs in the stage's folder, three epochs as elsewhere."""
     logs = {"save_dir": str(folder), "name": ""}
@@ -118,6 +124,7 @@ def trainer_defaults(folder: Path) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
         "enable_checkpointing": None,
+        "use_distributed_sampler": False,  # the data modules deal rows out to the processes themselves
     }
 
 

@@ -39,7 +39,7 @@ def many(tmp_path):
 def order(data: TaskDataModule, epoch: int = 0) -> list[list[int]]:
     """Return the positions of the rows in each training batch of an epoch."""
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(epoch)
+    loader.batch_sampler.set_epoch(epoch)
     return [batch["index"] for batch in loader]
 
 

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
-from xtransfer.datamodules.features import features_of, loader, longest_first
+from xtransfer.datamodules.features import evaluation_loader, features_of, longest_first
+from xtransfer.datamodules.lookup import has, portion_of, test_portions
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
-from xtransfer.datamodules.portion import Portion, known_languages, known_splits, parse_rows
+from xtransfer.datamodules.mixture import Part, Place, order_of, training_loader
+from xtransfer.datamodules.portion import Portion, known_languages, known_splits
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS, Feature
-from xtransfer.sources import locate
+from xtransfer.samplers import EpochBatches, Nested, Sampling
 from xtransfer.task import POOL, SPLITS, Source, Task
 
 
@@ -40,13 +42,20 @@ class TaskDataModule(LightningDataModule):
         limit: Read at most so many rows of each split and language.
         folder: Sub-folder of `data_dir` to read in place of the task's own.
         source: Another place to read the rows from, with the columns of the task's record.
+        train_languages: Languages to train in; default English. Rows in others are the data set's own translations,
+            or `translations`.
+        translations: Where training rows in other languages lie, with the columns of the training task's record.
+        sampling: How often each training language is drawn, where there are several; default in proportion to size.
+        shots: Train on so many examples a language, drawn by `seed`, of each label as many.
         options: Settings of the kind laid over the task's, e.g. ``{stride: 64}``.
         evaluate: Further data sets of the same kind, scored with the head trained here; default those of `also`.
         task: Another record in place of the class's own; a task written in YAML alone.
         cache_dir: Where tokenised features are kept; default the user's cache.
         num_workers: Processes that load batches.
+        seed: The run's seed; the command line fills this in.
 
     Attributes:
+        mix: How often each training language is drawn where nothing else is said.
         trains_on: The task whose training rows, and where this one has none development rows, it takes.
         also: Data sets whose development rows are scored too with the head trained here, where they are there.
     """
@@ -54,6 +63,7 @@ class TaskDataModule(LightningDataModule):
     task: ClassVar[Task]
     trains_on: ClassVar[type[TaskDataModule] | None] = None
     also: ClassVar[tuple[type[TaskDataModule], ...]] = ()
+    mix: ClassVar[Sampling] = Sampling()
 
     def __init__(
         self,
@@ -68,21 +78,30 @@ class TaskDataModule(LightningDataModule):
         limit: int | None = None,
         folder: str | None = None,
         source: Source | None = None,
+        train_languages: list[str] | None = None,
+        translations: Source | None = None,
+        sampling: Sampling | None = None,
+        shots: int | None = None,
         options: dict[str, Any] | None = None,
         evaluate: list[TaskDataModule] | None = None,
         task: Task | None = None,
         cache_dir: Path | None = None,
         num_workers: int | None = None,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         if task is None and not hasattr(type(self), "task"):
             raise ConfigError(f"{type(self).__name__} has no task record: choose a task, e.g. --data MNLI")
-        record = task or type(self).task
+        self.original = record = task or type(self).task
+        if train_languages:
+            known_languages(record, train_languages, elsewhere=translations is not None or source is not None)
+            record = replace(record, train_languages=tuple(train_languages))
         self.record = replace(record, options={**record.options, **(options or {})})
         self.data_dir, self.tokenizer, self.max_length = data_dir, tokenizer, max_length
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.limit, self.folder, self.source = limit, folder, source
-        self.cache_dir, self.num_workers = cache_dir, num_workers
+        self.limit, self.folder, self.source, self.translations = limit, folder, source, translations
+        self.sampling, self.shots = sampling or self.mix, shots
+        self.cache_dir, self.num_workers, self.seed = cache_dir, num_workers, seed
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
         self.languages = known_languages(self.record, languages or list(self.record.languages))
@@ -105,7 +124,7 @@ class TaskDataModule(LightningDataModule):
     @property
     def trains(self) -> bool:
         """Whether there is anything to train on (retrieval by nearest neighbour needs no training)."""
-        return bool(self.record.train_languages) and self._has("train", self.record.train_languages[0])
+        return bool(self.record.train_languages) and has(self, "train", self.record.train_languages[0])
 
     @property
     def calibrates(self) -> bool:
@@ -133,7 +152,7 @@ class TaskDataModule(LightningDataModule):
             return [self.portion(split, language) for language in self.record.train_languages if self.trains]
         if split == "validation":
             return [self.portion(split, language) for language in self._dev_languages(self)]
-        return [portion for member in self.members for portion in member._test_portions()]
+        return [portion for member in self.members for portion in test_portions(member)]
 
     def check(self, position_limit: int | None = None, splits: Sequence[str] = SPLITS) -> dict[str, Counter[str]]:
         """Read and check every row that will be used, before anything is trained.
@@ -174,21 +193,11 @@ class TaskDataModule(LightningDataModule):
                 if key not in self.sets:
                     self.sets[key] = self._features(portion)
 
-    def train_dataloader(self) -> DataLoader[Feature]:
-        """Shuffled batches; the order is a pure function of seed, epoch and number of processes."""
-        name = self.record.name
-        sets: list[Dataset[Feature]] = [self.sets[name, "train", p.language] for p in self.portions("train")]
-        data: Dataset[Feature] = ConcatDataset(sets)
-        trainer = self.trainer
-        sampler: DistributedSampler[Feature] = DistributedSampler(
-            data,
-            num_replicas=trainer.world_size if trainer else 1,
-            rank=trainer.global_rank if trainer else 0,
-            shuffle=True,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-        )
-        language = "+".join(self.record.train_languages)
-        return loader(data, self.record, language, self.batch_size, sampler, self._pad, self.num_workers or 0)
+    def train_dataloader(self) -> DataLoader[tuple[Part, Feature]]:
+        """Shuffled batches of one language each; their order is a pure function of seed, epoch and processes."""
+        place = self.place()
+        parts = self.parts()
+        return training_loader(parts, self.order(parts, place), place, self._pad, self.num_workers or 0)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
         """One loader a development language; none where there are no development rows."""
@@ -221,19 +230,50 @@ class TaskDataModule(LightningDataModule):
             for member in self.members:
                 member.record = replace(member.record, labels=labels)
 
+    def parts(self) -> list[Part]:
+        """Return the training rows by language, once they are set up."""
+        name = self.record.name
+        languages = [portion.language for portion in self.portions("train")]
+        return [Part(self.record, code, self.sets[name, "train", code], self.batch_size) for code in languages]
+
+    def order(self, parts: Sequence[Part], place: Place) -> EpochBatches:
+        """Return the order of training batches."""
+        inner = Nested({part.name: self.record.name for part in parts}, Sampling(), {self.record.name: self.sampling})
+        return order_of(parts, inner, place)
+
+    def place(self) -> Place:
+        """Return where in its run the trainer is: at the start, or where a resumed run goes on."""
+        trainer = self.trainer
+        if trainer is None:
+            return Place(self.run_seed)
+        return Place(
+            self.run_seed,
+            trainer.global_rank,
+            trainer.world_size,
+            trainer.accumulate_grad_batches,
+            max(1, trainer.max_epochs or 1),
+            trainer.current_epoch,
+            trainer.fit_loop.epoch_loop.batch_progress.current.completed,
+        )
+
+    @property
+    def run_seed(self) -> int:
+        """The run's seed."""
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
+
     @property
     def _pad(self) -> int:
         return int(self.load_tokenizer().pad_token_id)
 
     def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
-        loaders = {}
+        loaders, place = {}, self.place()
         for portion in self.portions(split):
             features = self.sets[portion.task.name, portion.split, portion.language]
-            task, data = portion.task, longest_first(features)
+            task, data = portion.task, longest_first(features, place.rank, place.world_size)
             pool = f"{POOL}-" * (portion.split == POOL)
             name = f"{task.name}/{pool}{portion.language}"
             size = self.eval_batch_size or 2 * self.batch_size
-            loaders[name] = loader(data, task, portion.language, size, None, self._pad, self.num_workers or 0)
+            loaders[name] = evaluation_loader(data, task, portion.language, size, self._pad, self.num_workers or 0)
         return loaders
 
     def _features(self, portion: Portion) -> FeatureSet:
@@ -247,46 +287,9 @@ class TaskDataModule(LightningDataModule):
             ConfigError: The task has no such rows.
             DataError: Their files are not there.
         """
-        rows = self.splits.get(split) or self._default_rows(split, language)
-        wanted = parse_rows(rows, self.record.name)[0]
-        provider = self._provider(wanted, language)
-        if provider is None:
-            raise ConfigError(f"task '{self.record.name}' has no '{wanted}' rows, for '{split}'")
-        own = provider is self.record
-        folder = None
-        if self.data_dir is not None:
-            folder = Path(self.data_dir) / ((self.folder if own else None) or provider.folder or provider.name)
-        source = self.source if own and self.source else locate(provider, wanted, language, folder)
-        # Rows of the task trained on play the roles of its record, under this task's name and settings.
-        labels = self.record.labels if provider.labels_from_train else provider.labels
-        task = replace(provider, name=self.record.name, options=self.record.options, labels=labels)
-        return Portion(task, split, language, source, folder, rows, self.limit)
-
-    def _test_portions(self) -> list[Portion]:
-        """Return the pool that all languages share, if there is one, and each language's rows."""
-        pool = [self.portion(POOL, language) for language in self.record.pool]
-        return pool + [self.portion("test", language) for language in self.languages]
-
-    def _default_rows(self, split: str, language: str) -> str:
-        """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
-        return "validation" if split == "test" and self._provider(split, language) is None else split
-
-    def _provider(self, wanted: str, language: str) -> Task | None:
-        """Return the record whose rows serve as a split: this task's, or that of the task it is trained on.
-
-        Training rows are those of the other task, development rows too where this one has none in that language.
-        """
-        own = self.record if (self.source or self.record).declares(wanted) else None
-        if self.trains_on is None or wanted in ("test", POOL):
-            return own
-        speaks = own is not None and language in self.record.languages
-        return own if wanted == "validation" and speaks else self.trains_on.task
-
-    def _has(self, split: str, language: str) -> bool:
-        rows = self.splits.get(split, split)
-        return self._provider(parse_rows(rows, self.record.name)[0], language) is not None
+        return portion_of(self, split, language)
 
     def _dev_languages(self, parent: TaskDataModule) -> list[str]:
         if self is not parent or not (self.trains or self.calibrates):
             return []
-        return [language for language in self.dev_languages if self._has("validation", language)]
+        return [language for language in self.dev_languages if has(self, "validation", language)]

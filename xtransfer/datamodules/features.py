@@ -1,4 +1,4 @@
-"""From a portion's examples to features, by way of the cache, and from features to batches."""
+"""From a portion's examples to features, by way of the cache, and from features to batches for evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cached
@@ -66,29 +66,26 @@ def batch_of(
     return collate(features, pad_id, labels_per) | {"task": task, "language": language}
 
 
-def longest_first(features: FeatureSet) -> Dataset[Feature]:
-    """Return features by falling length: hardly any padding, and memory runs out at once or never.
+def longest_first(features: FeatureSet, rank: int = 0, world_size: int = 1) -> Dataset[Feature]:
+    """Return a process's features by falling length: hardly any padding, and memory runs out at once or never.
 
-    Metrics and files of predictions go by the index of an example, not by its place.
+    All processes have as many, for which some are repeated. Metrics and files of predictions go by the index of an
+    example, not by its place, and count each once.
     """
-    return Subset(features, sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True))
+    places = sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True)
+    missing = -len(places) % world_size
+    places += (places * missing)[:missing]
+    return Subset(features, places[rank::world_size])
 
 
-def loader(
-    data: Dataset[Feature],
-    task: Task,
-    language: str,
-    size: int,
-    sampler: DistributedSampler[Feature] | None,
-    pad_id: int,
-    workers: int,
+def evaluation_loader(
+    data: Dataset[Feature], task: Task, language: str, size: int, pad_id: int, workers: int
 ) -> DataLoader[Feature]:
-    """Return batches of `size` features of one task and language."""
+    """Return batches of `size` features of one task and language, in their order."""
     labels_per = KINDS[task.kind].labels_per
     return DataLoader(
         data,
         batch_size=size,
-        sampler=sampler,
         collate_fn=partial(batch_of, pad_id=pad_id, labels_per=labels_per, task=task.name, language=language),
         num_workers=workers,
         persistent_workers=workers > 0,

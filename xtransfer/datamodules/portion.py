@@ -10,6 +10,7 @@ from typing import Any
 
 from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
+from xtransfer.samplers import permutation
 from xtransfer.sources import native_names
 from xtransfer.task import PART, POOL, SPLITS, Row, Source, Task
 
@@ -30,6 +31,8 @@ class Portion:
         folder: The task's own folder, if the source reads files.
         rows: Which rows, in Hugging Face's notation: ``train``, ``train[:3000]``, ``validation[10%:]``.
         limit: Read at most so many rows.
+        shots: Draw so many of them, of each label as many.
+        seed: By which they are drawn.
     """
 
     task: Task
@@ -39,6 +42,8 @@ class Portion:
     folder: Path | None
     rows: str
     limit: int | None = None
+    shots: int | None = None
+    seed: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -53,7 +58,8 @@ class Portion:
     def origin(self) -> str:
         """Name the rows so exactly that equal texts mean equal rows."""
         limit = "" if self.limit is None else f" limit {self.limit}"
-        return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}"
+        shots = "" if self.shots is None else f" {self.shots} shots by seed {self.seed}"
+        return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}{shots}"
 
     def examples(self) -> list[Example]:
         """Read and check every row; `counts` then says how many there were and what was left out.
@@ -75,10 +81,24 @@ class Portion:
             if PART in row:
                 self.counts[f"rows_{row[PART]}"] += 1
             examples.append(example | {"index": len(examples)})
+        if self.shots is not None:
+            examples = self._few(examples, self.shots)
         if not examples:
             raise DataError(f"{self.name}: no row in {self.origin()}")
         self.counts["rows"] = len(examples)
         return examples
+
+    def _few(self, examples: list[Example], shots: int) -> list[Example]:
+        """Draw some examples, in their order, of each label as many as there are or as come to its turn."""
+        if shots > len(examples):
+            raise DataError(f"{self.name}: expected at least {shots} rows to draw shots from, found {len(examples)}")
+        waiting: dict[str, list[Example]] = {}
+        for number in permutation(len(examples), self.seed, self.name).tolist():
+            label = examples[number]["label"]
+            waiting.setdefault(str(label) if isinstance(label, int) else "", []).append(examples[number])
+        turns = [group[turn] for turn in range(len(examples)) for group in waiting.values() if turn < len(group)]
+        chosen = sorted(turns[:shots], key=lambda example: int(example["index"]))
+        return [example | {"index": index} for index, example in enumerate(chosen)]
 
     def labels(self) -> set[str]:
         """Return the names of all labels of the rows, for tasks that have their label set from there.
@@ -117,15 +137,15 @@ class Portion:
         return rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit] + candidates
 
 
-def known_languages(record: Task, languages: list[str]) -> list[str]:
-    """Return the languages if the task has them all.
+def known_languages(record: Task, languages: list[str], elsewhere: bool = False) -> list[str]:
+    """Return the languages if the task has them all, or its rows are read elsewhere and may be in any.
 
     Raises:
         ConfigError: It does not; with the nearest code, or all codes.
     """
     known = {*record.languages, *record.train_languages}
     for language in languages:
-        if language not in known:
+        if language not in known and not elsewhere:
             raise ConfigError(f"task '{record.name}' has no language '{language}'{nearest(language, known)}")
     return languages
 

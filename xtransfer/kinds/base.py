@@ -30,6 +30,7 @@ class Kind(ABC):
         main: The main score.
         suffix: File type of its predictions.
         labels_per: What a label belongs to, for `collate`.
+        auxiliary: No model is chosen by such a task where it is trained beside others.
     """
 
     head: ClassVar[type[Head]]
@@ -39,6 +40,7 @@ class Kind(ABC):
     main: ClassVar[str] = "accuracy"
     suffix: ClassVar[str] = "tsv"
     labels_per: ClassVar[LabelLayout] = "example"
+    auxiliary: ClassVar[bool] = False
 
     def check(self, task: Task) -> None:
         """Check a record against what this kind needs.

@@ -1,0 +1,77 @@
+"""Where a task's rows of one split and language are read: its own, those of the task it is trained on, translations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xtransfer.datamodules.portion import Portion, parse_rows
+from xtransfer.errors import ConfigError
+from xtransfer.sources import locate
+from xtransfer.task import POOL, Source, Task
+
+if TYPE_CHECKING:
+    from xtransfer.datamodules.base import TaskDataModule
+
+
+def portion_of(data: TaskDataModule, split: str, language: str) -> Portion:
+    """Return what is read for a split in one language.
+
+    Raises:
+        ConfigError: The task has no such rows.
+        DataError: Their files are not there.
+    """
+    rows = data.splits.get(split) or _default_rows(data, split, language)
+    wanted = parse_rows(rows, data.record.name)[0]
+    provider = _provider(data, wanted, language)
+    if provider is None:
+        raise ConfigError(f"task '{data.record.name}' has no '{wanted}' rows, for '{split}'")
+    own, folder = provider is data.record, None
+    if data.data_dir is not None:
+        folder = Path(data.data_dir) / ((data.folder if own else None) or provider.folder or provider.name)
+    source = _translations(data, wanted, language) or (data.source if own else None)
+    source = source or locate(provider, wanted, language, folder)
+    # Rows of the task trained on play the roles of its record, under this task's name and settings.
+    labels = data.record.labels if provider.labels_from_train else provider.labels
+    task = replace(provider, name=data.record.name, options=data.record.options, labels=labels)
+    shots = data.shots if split == "train" else None
+    return Portion(task, split, language, source, folder, rows, data.limit, shots=shots, seed=data.run_seed)
+
+
+def has(data: TaskDataModule, split: str, language: str) -> bool:
+    """Say whether a task has rows for a split at all, without looking for files."""
+    rows = data.splits.get(split, split)
+    return _provider(data, parse_rows(rows, data.record.name)[0], language) is not None
+
+
+def test_portions(data: TaskDataModule) -> list[Portion]:
+    """Return the pool that all languages share, if there is one, and each language's rows."""
+    pool = [data.portion(POOL, language) for language in data.record.pool]
+    return pool + [data.portion("test", language) for language in data.languages]
+
+
+def _default_rows(data: TaskDataModule, split: str, language: str) -> str:
+    """Return the split of that name; tasks without (labelled) test rows are tested on their development rows."""
+    return "validation" if split == "test" and _provider(data, split, language) is None else split
+
+
+def _provider(data: TaskDataModule, wanted: str, language: str) -> Task | None:
+    """Return the record whose rows serve as a split: this task's, or that of the task it is trained on.
+
+    Training rows are those of the other task, in other languages this one's own translations of them; development rows
+    are the other task's too where this one has none in that language.
+    """
+    own = data.record if (data.source or data.record).declares(wanted) else None
+    other = data.trains_on.task if data.trains_on else None
+    if other is None or wanted in ("test", POOL):
+        return data.record if _translations(data, wanted, language) else own
+    if wanted == "train":
+        return other if language in other.train_languages or _translations(data, wanted, language) else own
+    return own if wanted == "validation" and own is not None and language in data.record.languages else other
+
+
+def _translations(data: TaskDataModule, wanted: str, language: str) -> Source | None:
+    """Return where training rows in a language lie that is not the one the task was made in."""
+    base = data.trains_on.task if data.trains_on else data.original
+    return data.translations if wanted == "train" and language not in base.train_languages else None

@@ -1,0 +1,159 @@
+"""The training rows of one task or of many as one data set, its batches of one task and language each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, NamedTuple
+
+from torch.utils.data import DataLoader, Dataset
+
+from xtransfer.datamodules.cache import FeatureSet
+from xtransfer.datamodules.features import batch_of
+from xtransfer.kinds import KINDS, Feature
+from xtransfer.samplers import Draw, EpochBatches, Mix, MultiTaskSampler, ShuffledBatches
+from xtransfer.task import Task
+
+
+class Place(NamedTuple):
+    """Where in a run a loader is built.
+
+    Attributes:
+        seed: The run's seed.
+        rank: Number of this process.
+        world_size: How many there are.
+        accumulate: Batches of an optimisation step.
+        epochs: Epochs of the run.
+        epoch: The epoch that is entered; more than 0 when a run is resumed.
+        done: Batches of that epoch that were done before.
+    """
+
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+    accumulate: int = 1
+    epochs: int = 1
+    epoch: int = 0
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training rows of one task in one language.
+
+    Args:
+        task: The record.
+        language: Two-letter code.
+        features: The tokenised rows.
+        batch_size: Features in a batch.
+        kept: Positions of the features that are trained on; default all.
+    """
+
+    task: Task
+    language: str
+    features: FeatureSet
+    batch_size: int
+    kept: Sequence[int] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its name, e.g. ``mnli/en``."""
+        return f"{self.task.name}/{self.language}"
+
+    def __len__(self) -> int:
+        """Return the number of features that are trained on."""
+        return len(self.features if self.kept is None else self.kept)
+
+    def __getitem__(self, index: int) -> Feature:
+        """Return a feature."""
+        return self.features[index if self.kept is None else self.kept[index]]
+
+    def steps(self, place: Place, epochs: float = 1) -> int:
+        """Return the optimisation steps of so many passes, the last step of a pass counted whole."""
+        return ceil(epochs * ceil(len(self) / (self.batch_size * place.accumulate * place.world_size)))
+
+
+class Mixture(Dataset[tuple[Part, Feature]]):
+    """Parts as one data set; an example is asked for by a `Draw`.
+
+    Args:
+        parts: The parts, in the order of `Draw.part`.
+        pad_id: Id of the padding.
+    """
+
+    def __init__(self, parts: Sequence[Part], pad_id: int) -> None:
+        self.parts, self.pad_id = list(parts), pad_id
+
+    def __len__(self) -> int:
+        """Return the number of features."""
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, draw: Draw) -> tuple[Part, Feature]:
+        """Return a feature with the part it is of."""
+        part = self.parts[draw.part]
+        return part, part[draw.index]
+
+    def collate(self, drawn: Sequence[tuple[Part, Feature]]) -> dict[str, Any]:
+        """Pad features of one part to a batch."""
+        part = drawn[0][0]
+        labels_per = KINDS[part.task.kind].labels_per
+        return batch_of([feature for _, feature in drawn], self.pad_id, labels_per, part.task.name, part.language)
+
+
+def order_of(parts: Sequence[Part], mix: Mix, place: Place, steps: int | None = None) -> EpochBatches:
+    """Return the order of training batches: a shuffled pass over one part, or several parts mixed.
+
+    Args:
+        parts: The parts.
+        mix: How often each part is drawn, by its name.
+        place: Where in the run.
+        steps: Optimisation steps of an epoch; default one pass over all parts.
+    """
+    if len(parts) == 1 and steps is None:
+        only: EpochBatches = ShuffledBatches(
+            len(parts[0]), parts[0].batch_size, place.seed, place.rank, place.world_size
+        )
+        return only
+    return MultiTaskSampler(
+        {part.name: len(part) for part in parts},
+        {part.name: part.batch_size for part in parts},
+        steps or sum(part.steps(place) for part in parts),
+        mix,
+        place.accumulate,
+        place.seed,
+        place.rank,
+        place.world_size,
+        place.epochs,
+    )
+
+
+def training_loader(
+    parts: Sequence[Part], order: EpochBatches, place: Place, pad_id: int, workers: int
+) -> DataLoader[tuple[Part, Feature]]:
+    """Return the training batches, from where the run is entered."""
+    order.resume(place.epoch, place.done)
+    data = Mixture(parts, pad_id)
+    return DataLoader(
+        data,
+        batch_sampler=order,  # asks for Draws
+        collate_fn=data.collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+def described(order: EpochBatches, parts: Sequence[Part]) -> Mapping[str, Mapping[str, float]]:
+    """Return what each part gets over a run: examples there are, share of the steps, steps, epochs of its own."""
+    if not isinstance(order, MultiTaskSampler):
+        return {}
+    counts, total = order.counts(), order.steps * order.epochs
+    return {
+        part.name: {
+            "examples": len(part),
+            "share": round(counts[part.name] / total, 4),
+            "steps": counts[part.name],
+            "epochs": round(counts[part.name] * order.examples_a_step(part.name) / len(part), 3),
+        }
+        for part in parts
+    }
