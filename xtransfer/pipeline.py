@@ -116,7 +116,7 @@ def layers(
     results = Results()
     for step in prepare(plan, ("validation",)):
         data = data_of(step.parsed)
-        if data.record.kind == "retrieval" and data.portions("validation"):
+        if data.retrieves and data.portions("validation"):
             cli = _finished(step, ())
             cli.datamodule.setup("validate")
             for layer, scores in scores_by_layer(cli):

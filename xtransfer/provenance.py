@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ def result_rows(
         "protocol": step.stage.protocol,
         "chain": step.chain,
         "trained": step.trained,
+        "training": training_of(step, cli),
         "encoder": cli.config.model.encoder,
         "seed": seed(),
         "steps": steps,
@@ -51,6 +53,14 @@ def result_rows(
     for name, scores in cli.model.scores.items():
         rows += _rows_of(name, scores, cli, common)
     return Results(rows)
+
+
+def training_of(step: Step, cli: StageCLI) -> dict[str, Any]:
+    """Return what results tell of a stage's training data: kept in its folder for when it is scored again."""
+    file = step.folder / "training.json"
+    if cli.datamodule.training:
+        file.write_text(json.dumps(cli.datamodule.training, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
 def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapping[str, Any]) -> list[Row]:

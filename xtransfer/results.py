@@ -26,6 +26,8 @@ class Row:
         stage: Name of the stage.
         chain: The stages its weights went through, the pretrained encoder left out.
         trained: The tasks they were trained on, stage by stage.
+        training: What its own stage was trained on where a task's name does not tell: the parts of a mix with their
+            shares, steps and epochs, what is missing, languages, shots.
         protocol: Name of the published recipe the run follows; empty if none.
         task: Name of the task.
         head: Name of the head that was scored.
@@ -64,6 +66,7 @@ class Row:
     n: int
     main: bool
     trained: Sequence[str] = field(default_factory=list)
+    training: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""
     rows: str = ""
     variant: str = ""

@@ -129,8 +129,14 @@ def trainer_defaults(folder: Path) -> dict[str, Any]:
 
 
 def with_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Let ``max_steps`` alone decide the length of training where it is given without ``max_epochs``."""
+    """Let ``max_steps`` alone decide the length of training where it is given without ``max_epochs``.
+
+    A mix of tasks is one epoch: its own settings say how long that is.
+    """
     trainer = dict(config.get("trainer") or {})
+    data = config.get("data")
+    if isinstance(data, Mapping) and str(data.get("class_path")).rpartition(".")[2] == "MultiTask":
+        trainer.setdefault("max_epochs", 1)
     if trainer.get("max_steps", -1) not in (-1, None) and "max_epochs" not in trainer:
         trainer["max_epochs"] = -1
     return {**config, **({"trainer": trainer} if trainer else {})}
@@ -170,7 +176,8 @@ def complaints(config: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(block, Mapping):
             yield f"{key}: expected settings, found {block!r:.60}"
             continue
-        yield from _unknown(key, block, _parameters(builder))
+        filled_in = ("tasks",) if key == "model" else ()
+        yield from _unknown(key, block, [name for name in _parameters(builder) if name not in filled_in])
     yield from _of_data("data", config.get("data"))
 
 
@@ -191,9 +198,10 @@ def _of_data(where: str, data: Any) -> Iterator[str]:
             return
         yield from _unknown(where, settings, _parameters(getattr(datamodules, short).__init__))
     yield from _unknown(where, data, ("class_path", "init_args", "dict_kwargs"))
-    members = settings.get("evaluate")
-    for number, member in enumerate(members if isinstance(members, list) else []):
-        yield from _of_data(f"{where}.evaluate[{number}]", member)
+    for key in ("evaluate", "tasks"):
+        members = settings.get(key)
+        for number, member in enumerate(members if isinstance(members, list) else []):
+            yield from _of_data(f"{where}.{key}[{number}]", member)
 
 
 def own_message(error: BaseException | None) -> str:
@@ -221,7 +229,7 @@ def shorten(message: str) -> str:
 
 
 def _parameters(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs", "tasks")]
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "args", "kwargs")]
 
 
 def _unknown(

@@ -87,7 +87,7 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     identity = hashlib.sha256(text.encode()).hexdigest()[:16]
     chain, trained = (start.chain, start.trained) if start else ((), ())
     if data.trains:
-        chain, trained = (*chain, stage.name), (*trained, data.record.name)
+        chain, trained = (*chain, stage.name), (*trained, data.title)
     return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), identity, chain, trained)
 
 

@@ -5,6 +5,7 @@ from xtransfer.datamodules.ccg import CCG
 from xtransfer.datamodules.commonsense import COPA, SIQA, XCOPA, CommonsenseQA, CosmosQA, HellaSwag
 from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
+from xtransfer.datamodules.multitask import MultiTask
 from xtransfer.datamodules.nli import ANLI, ANLIR1, ANLIR2, ANLIR3, MNLI, SNLI, XNLI, ANLIPlus, MNLIMismatched
 from xtransfer.datamodules.paraphrase import PAWS, PAWSX, QQP
 from xtransfer.datamodules.qa import MLQA, SQuAD, SQuAD2, TyDiQA, XQuAD
@@ -41,6 +42,7 @@ __all__ = [
     "MNLIMismatched",
     "MewsliPairs",
     "MewsliX",
+    "MultiTask",
     "SQuAD",
     "SQuAD2",
     "SQuADRetrieval",

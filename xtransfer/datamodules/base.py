@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from xtransfer.datamodules.cache import FeatureSet, cache_folder
 from xtransfer.datamodules.features import evaluation_loader, features_of, longest_first
 from xtransfer.datamodules.lookup import has, portion_of, test_portions
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
-from xtransfer.datamodules.mixture import Part, Place, order_of, training_loader
+from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, training_loader
 from xtransfer.datamodules.portion import Portion, known_languages, known_splits
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
@@ -105,7 +105,8 @@ class TaskDataModule(LightningDataModule):
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
         self.languages = known_languages(self.record, languages or list(self.record.languages))
-        default = list(self.record.train_languages) or self.languages
+        spoken = {*self.original.languages, *self.original.train_languages}  # translations have no development rows
+        default = [code for code in self.record.train_languages if code in spoken] or self.languages
         self.dev_languages = known_languages(self.record, dev_languages or default)
         self.evaluate, self._by_default = evaluate or [], evaluate is None
         if evaluate is None:
@@ -113,6 +114,7 @@ class TaskDataModule(LightningDataModule):
         for member in self.evaluate:
             adopt(self, member)
         self.sets: dict[tuple[str, str, str], FeatureSet] = {}
+        self.training: Mapping[str, Any] = {}
         self._loaded: PreTrainedTokenizerFast | None = None
 
     # ------------------------------------------------------------------ what there is
@@ -120,6 +122,16 @@ class TaskDataModule(LightningDataModule):
     def members(self) -> list[TaskDataModule]:
         """This task and the further ones it is evaluated on; of those it names by default, the ones that are there."""
         return [self, *(member for member in self.evaluate if not self._by_default or present(member))]
+
+    @property
+    def title(self) -> str:
+        """Its name in results and tables."""
+        return self.record.name
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether it is a retrieval task."""
+        return self.record.kind == "retrieval"
 
     @property
     def trains(self) -> bool:
@@ -195,9 +207,10 @@ class TaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Part, Feature]]:
         """Shuffled batches of one language each; their order is a pure function of seed, epoch and processes."""
-        place = self.place()
-        parts = self.parts()
-        return training_loader(parts, self.order(parts, place), place, self._pad, self.num_workers or 0)
+        place, parts = place_of(self.trainer, self.run_seed), self.parts()
+        order = self.order(parts, place)
+        self.training = self.facts(order, parts)
+        return training_loader(parts, order, place, self._pad, self.num_workers or 0)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
         """One loader a development language; none where there are no development rows."""
@@ -241,20 +254,11 @@ class TaskDataModule(LightningDataModule):
         inner = Nested({part.name: self.record.name for part in parts}, Sampling(), {self.record.name: self.sampling})
         return order_of(parts, inner, place)
 
-    def place(self) -> Place:
-        """Return where in its run the trainer is: at the start, or where a resumed run goes on."""
-        trainer = self.trainer
-        if trainer is None:
-            return Place(self.run_seed)
-        return Place(
-            self.run_seed,
-            trainer.global_rank,
-            trainer.world_size,
-            trainer.accumulate_grad_batches,
-            max(1, trainer.max_epochs or 1),
-            trainer.current_epoch,
-            trainer.fit_loop.epoch_loop.batch_progress.current.completed,
-        )
+    def facts(self, order: EpochBatches, parts: Sequence[Part]) -> dict[str, Any]:
+        """Return what results tell of the training data, besides the task's name."""
+        languages = {"languages": [part.language for part in parts], "parts": described(order, parts)}
+        shots = {"shots": self.shots, "shots_seed": self.run_seed} if self.shots else {}
+        return shots | (languages if self.record.train_languages != self.original.train_languages else {})
 
     @property
     def run_seed(self) -> int:
@@ -266,7 +270,7 @@ class TaskDataModule(LightningDataModule):
         return int(self.load_tokenizer().pad_token_id)
 
     def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
-        loaders, place = {}, self.place()
+        loaders, place = {}, place_of(self.trainer, self.run_seed)
         for portion in self.portions(split):
             features = self.sets[portion.task.name, portion.split, portion.language]
             task, data = portion.task, longest_first(features, place.rank, place.world_size)

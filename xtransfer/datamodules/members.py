@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from xtransfer.datamodules.base import TaskDataModule
 
 log = logging.getLogger(__name__)
-INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers")
+INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers", "seed")
 """Settings a further data set has from the task it is scored with, unless it has its own."""
 
 
@@ -21,15 +21,22 @@ def adopt(parent: TaskDataModule, member: TaskDataModule) -> None:
     Raises:
         ConfigError: It is of another kind or has other labels.
     """
-    for name in INHERITED:
-        if getattr(member, name) is None:
-            setattr(member, name, getattr(parent, name))
+    inherit(parent, member)
     mine, other = parent.record, member.record
     if (mine.kind, mine.labels, mine.labels_from_train) != (other.kind, other.labels, other.labels_from_train):
         raise ConfigError(
             f"task '{other.name}' ({other.kind}, labels {list(other.labels)}) cannot be scored with the head of "
             f"'{mine.name}' ({mine.kind}, labels {list(mine.labels)})"
         )
+
+
+def inherit(parent: TaskDataModule, member: TaskDataModule) -> None:
+    """Give a data set the settings it did not set itself, and the data sets it is evaluated on too."""
+    for name in INHERITED:
+        if getattr(member, name) is None:
+            setattr(member, name, getattr(parent, name))
+    for further in member.evaluate:
+        inherit(member, further)
 
 
 def present(member: TaskDataModule) -> bool:

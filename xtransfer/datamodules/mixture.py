@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, NamedTuple
 
+from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from xtransfer.datamodules.cache import FeatureSet
@@ -36,6 +37,21 @@ class Place(NamedTuple):
     epochs: int = 1
     epoch: int = 0
     done: int = 0
+
+
+def place_of(trainer: Trainer | None, seed: int) -> Place:
+    """Return where in its run a trainer is: at the start, or where a resumed run goes on."""
+    if trainer is None:
+        return Place(seed)
+    return Place(
+        seed,
+        trainer.global_rank,
+        trainer.world_size,
+        trainer.accumulate_grad_batches,
+        max(1, trainer.max_epochs or 1),
+        trainer.current_epoch,
+        trainer.fit_loop.epoch_loop.batch_progress.current.completed,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.samplers.expressions import Curve
@@ -116,6 +116,11 @@ class Sampling:
         for look in range(LOOKS + 1 if self.changes else 1):
             self.shares(dict.fromkeys(tasks, 1), look / LOOKS)
 
+    def among(self, tasks: Sequence[str]) -> Sampling:
+        """Return the same rule for some of the tasks."""
+        weights, schedule, beside = (_among(given, tasks) for given in (self.weights, self.schedule, self.beside))
+        return replace(self, weights=weights, schedule=schedule, beside=beside)
+
     def _weight(self, task: str, n: int, t: float) -> float:
         if self.weights is not None:
             return float(self.weights.get(task, 0.0))
@@ -123,6 +128,10 @@ class Sampling:
             return Curve(self.schedule.get(task, 0.0)).at(t, n)
         counted = n if self.cap is None else min(n, self.cap)
         return float(counted ** (1 / self.temperature)) if n else 0.0
+
+
+def _among(given: Mapping[str, Any] | None, tasks: Sequence[str]) -> dict[str, Any] | None:
+    return None if given is None else {task: value for task, value in given.items() if task in tasks}
 
 
 @dataclass(frozen=True)
