@@ -29,7 +29,8 @@ commands
   table      tables of many runs: intermediate tasks by targets or languages, the best of them
   compare    two systems' predictions on the same examples: is one better, or is it chance?
   plot       pictures of many runs: heatmap, bars of languages, learning curves
-  tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md
+  tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md;
+             --mix CONFIG tells what share, steps and epochs each task of a run will get
   configs    the configurations that come with the package
 
 `xtransfer fit --help` explains the settings. To begin with:
@@ -214,8 +215,13 @@ def _of(module: str, function: str) -> Callable[[list[str]], int]:
 
 
 def _tasks(words: list[str]) -> int:
+    if "--mix" in words:
+        from xtransfer.mix_cli import mix
+
+        _quiet()
+        return mix(words)
     if words not in ([], ["--docs"]):
-        raise ConfigError(f"tasks takes no option but --docs, found '{' '.join(words)}'")
+        raise ConfigError(f"tasks takes no option but --docs and --mix, found '{' '.join(words)}'")
     from xtransfer.catalogue import document, listing
 
     print(document() if words else listing(), end="" if words else "\n")

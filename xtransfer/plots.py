@@ -50,7 +50,7 @@ def heatmap(table: Table, path: Path | None = None) -> Figure:
     left, top = 0.25 + 0.062 * max(map(len, table.names)), 0.85 if slanted else 0.28
     inner = 0.58 * (len(columns) + gap), 0.28 * (len(names) + 1)
     width, height = left + inner[0] + 0.8, top + inner[1] + 0.1
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     axes = figure.add_axes((left / width, 0.1 / height, inner[0] / width, inner[1] / height))
     largest, limit = _limits(differences)
     colours = _colours(limit)
@@ -95,7 +95,7 @@ def language_bars(table: Table, path: Path | None = None) -> Figure:
     a_row = ceil(len(columns) / rows)
     width = min(WIDTH, max(3.4, 0.7 + 0.072 * a_row * (len(names) + 1.5)))
     across = max(1, int(width / (0.4 + 0.06 * max(map(len, names)))))
-    figure = _figure(width, 0.45 + 0.16 * ceil(len(names) / across) + 1.35 * rows, layout="constrained")
+    figure = new_figure(width, 0.45 + 0.16 * ceil(len(names) / across) + 1.35 * rows, layout="constrained")
     grid = figure.subplots(rows, 1, squeeze=False, sharey=True)[:, 0]
     for axes, start in zip(grid, range(0, len(columns), a_row), strict=True):
         _bars(axes, table, columns[start : start + a_row], a_row)
@@ -130,7 +130,7 @@ def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
         raise ConfigError(f"{curves.name}: no training loss and no development score was logged")
     across = min(3, len(panels))
     down = ceil(len(panels) / across)
-    figure = _figure(2.4 * across + 0.3, 1.9 * down + 0.2, layout="constrained")
+    figure = new_figure(2.4 * across + 0.3, 1.9 * down + 0.2, layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
@@ -142,7 +142,7 @@ def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
             axes.axhline(kept[shown], color="black", linewidth=0.8, linestyle="--", label=f"kept model ({shown})")
         axes.set_title("training loss" if lines is curves.losses else f"development {name}", fontsize=NORMAL)
         axes.set_xlabel("step", fontsize=NORMAL)
-        _plain(axes)
+        plain_axes(axes)
         if len(axes.get_legend_handles_labels()[1]) > 1:
             axes.legend(fontsize=SMALL, frameon=False)
     figure.suptitle(curves.name, fontsize=NORMAL, x=0.01, ha="left")
@@ -197,7 +197,7 @@ def _bars(axes: Axes, table: Table, columns: Sequence[str], a_row: int) -> None:
         axes.text(i, -0.17, _score(table.cell(table.baseline, column)), **told)
         if column == MEAN and i:
             axes.axvline(i - 0.5, color=GREY, linewidth=0.8, linestyle=":")
-    _plain(axes)
+    plain_axes(axes)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines["bottom"].set_visible(False)
@@ -234,7 +234,8 @@ def _score(cell: Cell) -> str:
     return replace(cell, spread=None).plain()
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
+    """Leave out what a plot does not need, and print small."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_linewidth(0.5)
     axes.tick_params(labelsize=SMALL, width=0.5, length=2.5)
@@ -266,7 +267,12 @@ def _relative(table: Table) -> tuple[list[str], list[str], list[float]]:
     return list(table.header[1:]), list(table.names[1:]), values
 
 
-def _figure(width: float, height: float, layout: Any = None) -> Figure:
+def new_figure(width: float, height: float, layout: Any = None) -> Figure:
+    """Return an empty figure of so many inches.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

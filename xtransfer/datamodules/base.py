@@ -209,7 +209,7 @@ class TaskDataModule(LightningDataModule):
         """Shuffled batches of one language each; their order is a pure function of seed, epoch and processes."""
         place, parts = place_of(self.trainer, self.run_seed), self.parts()
         order = self.order(parts, place)
-        self.training = self.facts(order, parts)
+        self.training = self.facts(order, parts, place)
         return training_loader(parts, order, place, self._pad, self.num_workers or 0)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
@@ -254,9 +254,9 @@ class TaskDataModule(LightningDataModule):
         inner = Nested({part.name: self.record.name for part in parts}, Sampling(), {self.record.name: self.sampling})
         return order_of(parts, inner, place)
 
-    def facts(self, order: EpochBatches, parts: Sequence[Part]) -> dict[str, Any]:
+    def facts(self, order: EpochBatches, parts: Sequence[Part], place: Place) -> dict[str, Any]:
         """Return what results tell of the training data, besides the task's name."""
-        languages = {"languages": [part.language for part in parts], "parts": described(order, parts)}
+        languages = {"languages": [part.language for part in parts], "parts": described(order, parts, place)}
         shots = {"shots": self.shots, "shots_seed": self.run_seed} if self.shots else {}
         return shots | (languages if self.record.train_languages != self.original.train_languages else {})
 

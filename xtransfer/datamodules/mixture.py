@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, NamedTuple
@@ -159,10 +159,11 @@ def training_loader(
     )
 
 
-def described(order: EpochBatches, parts: Sequence[Part]) -> Mapping[str, Mapping[str, float]]:
-    """Return what each part gets over a run: examples there are, share of the steps, steps, epochs of its own."""
+def described(order: EpochBatches, parts: Sequence[Part], place: Place) -> dict[str, dict[str, float]]:
+    """Return what each part gets over a run: examples there are, share of the steps, steps, passes of its own."""
     if not isinstance(order, MultiTaskSampler):
-        return {}
+        steps = ceil(len(order) / place.accumulate) * place.epochs
+        return {parts[0].name: {"examples": len(parts[0]), "share": 1.0, "steps": steps, "epochs": place.epochs}}
     counts, total = order.counts(), order.steps * order.epochs
     return {
         part.name: {

@@ -221,7 +221,7 @@ class MultiTask(TaskDataModule):
             steps = sum(part.steps(place, self._epochs(part)) for part in parts)
         return order_of(parts, mix, place, steps)
 
-    def facts(self, order: EpochBatches, parts: Sequence[Part]) -> dict[str, Any]:
+    def facts(self, order: EpochBatches, parts: Sequence[Part], place: Place) -> dict[str, Any]:
         """Return what results tell of the training data."""
         return {
             "tasks": len({part.task.name for part in parts}),
@@ -229,7 +229,7 @@ class MultiTask(TaskDataModule):
             "duplicates": self.duplicates,
             "removed": sum(len(part.features) - len(part) for part in parts),
             "sampling": {key: value for key, value in vars(self.mixing).items() if value is not None},
-            "parts": described(order, parts),
+            "parts": described(order, parts, place),
         }
 
     # ------------------------------------------------------------------ within
