@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from xtransfer.kinds import Example
 
-NO_TEXT = ("label", "index", "id", "answers")
-"""What of an example is no part of what a model reads."""
+TEXTS = ("text", "pair", "choices", "tokens", "question", "context", "candidate")
+"""What of an example a model reads."""
 
 
 def content_key(example: Example) -> bytes:
     """Return a short digest of what a model reads of an example; case and white space count."""
-    texts = {role: value for role, value in example.items() if role not in NO_TEXT}
+    texts = {role: example[role] for role in TEXTS if role in example}
     return hashlib.sha256(json.dumps(texts, sort_keys=True, ensure_ascii=False).encode()).digest()[:10]
 
 
