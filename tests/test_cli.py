@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from xtransfer import __version__, datamodules
-from xtransfer.cli import RUN_HELP, main
-from xtransfer.config import STAGE_KEYS, read, shipped
+from xtransfer.cli import main
+from xtransfer.config import STAGE_KEYS, read
+from xtransfer.config_files import shipped
+from xtransfer.run_cli import RUN_HELP
 
 DATA = Path(__file__).parent / "data"
 HEAVY = ("torch", "lightning", "transformers", "datasets")
@@ -130,7 +132,7 @@ def test_configs_tells_what_each_does(capsys):
     ("words", "message"),
     [
         (["fti"], "unknown command 'fti'; did you mean 'fit'?"),
-        (["tasks", "XNLI"], "tasks takes no option but --docs, found 'XNLI'"),
+        (["tasks", "XNLI"], "tasks takes no option but --docs and --mix, found 'XNLI'"),
         (["configs", "--all"], "configs takes no options, found '--all'"),
         (["fit"], "name a configuration: xtransfer fit --config FILE; `xtransfer configs` lists those shipped"),
         (["fit", "--config"], "unknown option '--config'"),

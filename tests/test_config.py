@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from xtransfer.config import assign, expand, find, load, merge, parse_overrides, read, shipped
+from xtransfer.config import assign, expand, parse_overrides, read
+from xtransfer.config_files import find, load, merge, shipped
 from xtransfer.errors import ConfigError
 
 TWO = {

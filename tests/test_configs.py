@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from xtransfer import datamodules
-from xtransfer.config import Plan, load, parse_overrides, read, shipped
+from xtransfer.config import Plan, parse_overrides, read
+from xtransfer.config_files import composed, shipped
 from xtransfer.datamodules import COPA, SIQA, XCOPA
 from xtransfer.pipeline import run
 from xtransfer.stage_cli import parse
@@ -43,6 +44,11 @@ STUDY = {
     for before in ("", "mnli_", "squad_", "csqa_")
     for target, (settings, _) in TARGETS.items()
 }
+
+MIXED = (
+    *("anli_plus", "snli", "anli_r1", "anli_r2", "anli_r3", "mnli", "qqp", "squad_v1", "squad_v2"),
+    *("hellaswag", "cosmosqa", "commonsenseqa", "ccg"),
+)
 
 # What differs on three rows a task and an encoder of two layers, and what is scored then: stage -> task -> languages.
 RUNS = {
@@ -100,6 +106,25 @@ RUNS = {
             *("--data.splits", "{validation: validation, test: test}"),
         ],
         {"bucc2018": {"bucc2018": "de"}},
+    ),
+    "small/multitask.yaml": (
+        [
+            *("--model.freeze_layers", "1", "--stages.mixed.data.splits", "{test: validation}"),
+            *("--stages.mixed.data.steps", "1"),
+            *(
+                word
+                for before in ("", "_alone")
+                for target, (settings, _) in TARGETS.items()
+                for key, value in settings
+                for word in (f"--stages.{target.replace('xquad', 'tydiqa')}{before}.{key}", value)
+            ),
+        ],
+        {"mixed": dict.fromkeys(MIXED, "en")}
+        | {
+            f"{target.replace('xquad', 'tydiqa')}{before}": scored_in
+            for before in ("", "_alone")
+            for target, (_, scored_in) in TARGETS.items()
+        },
     ),
     "small/study.yaml": (
         [
@@ -183,11 +208,11 @@ def test_its_first_line_says_what_it_is(name):
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("trainer/")])
 def test_trainer_settings_are_laid_under_another_configuration(name, tmp_path):
-    alone, laid = load(shipped()[name]), read([name, "zero_shot_xnli.yaml"])
+    alone, laid = composed(shipped()[name]), read([name, "zero_shot_xnli.yaml"])
     assert set(alone) == {"trainer"}
     assert laid.name == "zero_shot_xnli"
     (stage,) = laid.stages
-    assert stage.config["trainer"] == alone["trainer"] | load(shipped()["zero_shot_xnli.yaml"])["trainer"]
+    assert stage.config["trainer"] == alone["trainer"] | composed(shipped()["zero_shot_xnli.yaml"])["trainer"]
     parsed = parse(stage, tmp_path).config.trainer
     assert {key: parsed[key] for key in alone["trainer"]} == alone["trainer"]
 
@@ -243,7 +268,7 @@ def test_it_runs_to_the_end(name, tiny_encoder, tmp_path):
     settings = small(tiny_encoder, tmp_path, None if name == "demo.yaml" else DATA)
     results = run(read([name], [*settings, *parse_overrides(words)]))
     assert scored(results) == wanted
-    assert all(0 <= row.value <= 100 and 0 < row.n <= 3 for row in results)
+    assert all(0 <= row.value <= 100 and 0 < row.n <= (14 if row.task == "anli_plus" else 3) for row in results)
     untrained = {"tatoeba", "bucc2018"}
     assert all(row.steps == (row.task not in untrained) for row in results)
     tested = results.where(split="test")

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import pytest
 
 from xtransfer import datamodules
-from xtransfer.cli import _own_options
-from xtransfer.config import Stage, parse_overrides, read, shipped
+from xtransfer.config import Stage, parse_overrides, read
+from xtransfer.config_files import shipped
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.kinds import KINDS
 from xtransfer.pipeline import run
+from xtransfer.run_cli import _own_options
 from xtransfer.stage_cli import StageCLI, data_of, parse
 
 DATA = Path(__file__).parent / "data"
@@ -304,7 +305,7 @@ def test_the_loop_of_the_study_runs_every_pair_once(tmp_path):
     done = subprocess.run(["bash", "-c", stub + script], cwd=tmp_path, capture_output=True, text=True, check=True)
     plans = []
     for line in done.stdout.splitlines():
-        files, _, rest = _own_options(line.split()[1:])
+        files, _, _, rest = _own_options(line.split()[1:])
         plans.append(read(files, parse_overrides(rest)))
     targets = (*TARGETS, "bucc2018", "tatoeba")
     wanted = {("none", (target,)) for target in targets}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from xtransfer.config_files import composed, find, merge
 from xtransfer.errors import ConfigError, nearest
 
 RUN_KEYS = ("stages", "name", "out_dir")
-STAGE_KEYS = ("init", "select", "protocol")
-MAX_BYTES = 1_000_000
+STAGE_KEYS = ("init", "select", "protocol", "checkpoint")
+CHECKPOINT = {"every_steps": 1000, "keep": 2}
+"""How often a snapshot of training is written, in optimisation steps, and how many are kept."""
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
 
 
@@ -31,6 +33,7 @@ class Stage:
         parts: What it takes over from there.
         select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.
         protocol: Name of the published recipe it follows; kept with its results.
+        checkpoint: How often snapshots are written, and how many are kept.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Stage:
     parts: tuple[str, ...] = ("encoder",)
     select: str = "best"
     protocol: str = ""
+    checkpoint: Mapping[str, int] = field(default_factory=lambda: dict(CHECKPOINT))
 
 
 @dataclass(frozen=True)
@@ -62,77 +66,6 @@ class Plan:
     def folder(self) -> Path:
         """The run's folder."""
         return self.out_dir / self.name
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """The safe loader, but a key that is written twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping, refusing a key that is there already."""
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag.endswith(":merge"):
-                continue  # `<<` lays the keys of another mapping under these
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(
-                    f"{key_node.start_mark.name}:{key_node.start_mark.line + 1}: '{key}' is written twice"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def shipped() -> dict[str, Path]:
-    """Return the configurations that come with the package: name below ``configs/`` -> file."""
-    here = Path(__file__).parent
-    for folder in (here / "configs", here.parent / "configs"):
-        if folder.is_dir():
-            return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
-    return {}
-
-
-def find(name: str | Path) -> tuple[Path, bool]:
-    """Return a configuration file, and whether it is a shipped one because no such file is there.
-
-    Raises:
-        ConfigError: There is neither.
-    """
-    path, own = Path(name), shipped()
-    if path.is_file():
-        return path, False
-    key = path.as_posix().removeprefix("configs/")
-    if key in own:
-        return own[key], True
-    raise ConfigError(f"no configuration file '{name}', and none of that name is shipped{nearest(key, own)}")
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a YAML file with the safe loader.
-
-    Raises:
-        ConfigError: The file is too big, no YAML, no mapping, or a key is written twice.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes; is this a configuration?")
-    try:
-        with path.open(encoding="utf-8") as stream:
-            loaded = yaml.load(stream, Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path}: expected keys such as 'model', 'data', 'trainer', 'stages'; found {loaded!r:.60}")
-    return loaded
-
-
-def merge(base: Any, over: Any) -> Any:
-    """Lay one configuration over another: mappings key by key; lists, values and blocks of a new class replace."""
-    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
-        return copy.deepcopy(over)
-    if "class_path" in over and base.get("class_path", over["class_path"]) != over["class_path"]:
-        return copy.deepcopy(dict(over))
-    merged = {key: copy.deepcopy(value) for key, value in base.items() if key not in over}
-    both = {key: merge(base[key], value) if key in base else copy.deepcopy(value) for key, value in over.items()}
-    return {key: both[key] if key in both else merged[key] for key in [*base, *(k for k in over if k not in base)]}
 
 
 def assign(config: dict[str, Any], dotted: str, value: Any) -> None:
@@ -235,8 +168,9 @@ def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ())
     """
     config: dict[str, Any] = {}
     name = "run"
-    for path in [find(file)[0] for file in files]:
-        own = load(path)
+    for file in files:
+        path = find(file)[0]
+        own = composed(path)
         config = merge(config, own)
         name = name if set(own) == {"trainer"} else path.stem
     plan = expand(config, overrides, name)
@@ -247,8 +181,9 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     init = merged.pop("init", {}) if "init" in merged else {}
     select = str(merged.pop("select", "best"))
     protocol = str(merged.pop("protocol", ""))
+    checkpoint = _checkpoint(name, merged.pop("checkpoint", {}))
     if init is None:
-        return Stage(name, len(before) + 1, merged, None, (), select, protocol)
+        return Stage(name, len(before) + 1, merged, None, (), select, protocol, checkpoint)
     if not isinstance(init, Mapping) or set(init) - {"from", "parts"}:
         raise ConfigError(f"stage '{name}': init is null or has the keys 'from' and 'parts', found {init!r:.80}")
     start = init.get("from", before[-1] if before else None)
@@ -259,7 +194,18 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     parts = init.get("parts", ("encoder",))
     if not isinstance(parts, (list, tuple)):
         raise ConfigError(f"stage '{name}': init.parts: expected a list such as [encoder, heads], found {parts!r:.60}")
-    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol)
+    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol, checkpoint)
+
+
+def _checkpoint(stage: str, settings: Any) -> dict[str, int]:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"stage '{stage}': checkpoint has the keys {', '.join(CHECKPOINT)}, found {settings!r:.60}")
+    for key, value in settings.items():
+        if key not in CHECKPOINT:
+            raise ConfigError(f"stage '{stage}': unknown key 'checkpoint.{key}'{nearest(str(key), CHECKPOINT)}")
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"stage '{stage}': checkpoint.{key}: expected a whole number from 1, found {value!r}")
+    return {**CHECKPOINT, **settings}
 
 
 def _override_stages(blocks: dict[Any, Any], overrides: Sequence[tuple[str, Any]]) -> None:

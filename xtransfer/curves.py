@@ -32,10 +32,10 @@ class Curves:
 
 
 def read_curves(folder: Path) -> Curves:
-    """Read ``<folder>/csv/metrics.csv`` of a stage's folder.
+    """Read ``<folder>/csv/metrics.csv`` of a stage's folder, and what was logged before an interruption.
 
-    The last development scores of a finished stage are those of the model it kept, not of its last step; they are told
-    apart.
+    What was logged after the snapshot from which the stage went on was logged again. The last development scores of a
+    finished stage are those of the model it kept, not of its last step; they are told apart.
 
     Raises:
         DataError: There is no such file, or a value is not a number; names file and line.
@@ -44,14 +44,12 @@ def read_curves(folder: Path) -> Curves:
     if not path.is_file():
         raise DataError(f"no learning curves in {folder}: expected {path}")
     curves = Curves(folder.name)
-    with path.open(encoding="utf-8", newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), 2):
-            for key, text in row.items():
-                if text and (key or "").startswith(("train/", "val/")):
-                    try:
-                        _add(curves, key.split("/"), int(row["step"]), float(text))
-                    except (ValueError, KeyError, TypeError) as error:
-                        raise DataError(f"{path}:{line}: {key}: expected a step and a number ({error})") from error
+    for file in [*_earlier(folder), path]:
+        again = _read(file)
+        for key, points in again.items():
+            known = _curve(curves, key.split("/"))
+            if known is not None:
+                known[:] = [(step, value) for step, value in known if step < points[0][0]] + points
     if (folder / "DONE").is_file():
         for name, languages in curves.scores.items():
             curves.kept[name] = {language: curve.pop()[1] for language, curve in languages.items()}
@@ -66,11 +64,43 @@ def smoothed(curve: Curve, window: int) -> Curve:
     ]
 
 
-def _add(curves: Curves, key: list[str], step: int, value: float) -> None:
-    """Put a logged value where it belongs: ``train/<task>/loss`` or ``val/<task>/<score>/<language>``."""
-    if math.isnan(value):
-        return
+def set_aside(folder: Path) -> None:
+    """Keep what a stage has logged so far: its logger begins a new file when the stage goes on."""
+    path = folder / LOG
+    if path.is_file():
+        path.replace(path.with_name(f"metrics-{len(_earlier(folder)) + 1:04d}.csv"))
+
+
+def forget(folder: Path) -> None:
+    """Remove what was logged before interruptions, for the stage begins anew."""
+    for path in _earlier(folder):
+        path.unlink()
+
+
+def _earlier(folder: Path) -> list[Path]:
+    return sorted((folder / LOG).parent.glob("metrics-*.csv"))
+
+
+def _read(path: Path) -> dict[str, Curve]:
+    """Read one file: key -> its points."""
+    found: dict[str, Curve] = {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for line, row in enumerate(csv.DictReader(stream), 2):
+            for key, text in row.items():
+                if text and (key or "").startswith(("train/", "val/")):
+                    try:
+                        point = int(row["step"]), float(text)
+                    except (ValueError, KeyError, TypeError) as error:
+                        raise DataError(f"{path}:{line}: {key}: expected a step and a number ({error})") from error
+                    if not math.isnan(point[1]):
+                        found.setdefault(key, []).append(point)
+    return found
+
+
+def _curve(curves: Curves, key: list[str]) -> Curve | None:
+    """Return where a logged value belongs: ``train/<task>/loss`` or ``val/<task>/<score>/<language>``."""
     if key[0] == "train" and key[2:] == ["loss"]:
-        curves.losses.setdefault(key[1], []).append((step, value))
+        return curves.losses.setdefault(key[1], [])
     if key[0] == "val" and len(key) == 4:
-        curves.scores.setdefault((key[1], key[2]), {}).setdefault(key[3], []).append((step, value))
+        return curves.scores.setdefault((key[1], key[2]), {}).setdefault(key[3], [])
+    return None

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import json
 import logging
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from xtransfer.config import Plan, expand, parse_overrides, read
 from xtransfer.errors import ConfigError
 from xtransfer.layer_sweep import scores_by_layer
+from xtransfer.lock import locked
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import result_rows
 from xtransfer.results import Results
+from xtransfer.resuming import Resume, unfinished
 from xtransfer.stage_cli import StageCLI, data_of
-from xtransfer.steps import Step, prepare, stage_folder
+from xtransfer.steps import Step, prepare
+from xtransfer.stopping import OnPreempt, StopSignals
+from xtransfer.training import build, release, train
 
 __all__ = ["evaluate", "expand", "layers", "prepare", "run"]
 
@@ -30,34 +31,51 @@ def run(
     overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
     out_dir: Path | None = None,
     force: bool = False,
+    resume: Resume = "auto",
+    allow_config_change: bool = False,
+    on_preempt: OnPreempt = "exit",
 ) -> Results:
     """Train and score every stage of a run; what the command ``fit`` and notebooks call.
 
     Every stage is parsed and its data are checked before the first is trained. A stage that was finished with the
-    same configuration and data is not trained again.
+    same configuration and data is not trained again. One that was interrupted goes on from its last snapshot, and ends
+    with the weights it would have had.
 
     Args:
         config: A file, a mapping, or a plan.
         overrides: Settings laid over it, as on the command line: ``["--trainer.max_epochs", "1"]`` or pairs.
         out_dir: Folder for the run's folder; default that of the configuration.
         force: Train finished stages again.
+        resume: ``auto``: an interrupted stage goes on; ``must``: there has to be one; ``never``: it begins anew.
+        allow_config_change: It goes on even though its configuration has changed.
+        on_preempt: ``requeue``: put a SLURM job that has to stop back into the queue.
 
     Returns:
         The test scores of all stages.
 
     Raises:
-        ConfigError: The configuration is wrong.
-        DataError: The data are.
+        ConfigError: The configuration is wrong, or the run's folder is in use.
+        DataError: The data are, or the loss is not a number.
+        KeyboardInterrupt, Stopped: Ctrl-C or SIGTERM; a snapshot was written.
     """
     plan = _plan(config, overrides, out_dir)
-    results = Results()
-    for step in prepare(plan):
-        if step.done and not force:
-            log.info("[%d/%d] %s: done before, nothing to do", step.stage.number, len(plan.stages), step.stage.name)
-            results.rows += Results.load(step.folder).rows
-            continue
-        results.rows += _train(plan, step).rows
-    return results
+    steps = prepare(plan)
+    if resume == "must" and not any(unfinished(step) for step in steps if not step.done):
+        raise ConfigError(f"--resume must: no stage in {plan.folder} was interrupted; to begin, leave the option out")
+    signals = StopSignals(on_preempt)
+    try:
+        with locked(plan.folder), signals.heeded():
+            results = [
+                _done(plan, step)
+                if step.done and not force
+                else train(plan, step, resume, allow_config_change, signals)
+                for step in steps
+            ]
+    except SystemExit as stopped:
+        if signals.number == signal.SIGINT:  # a notebook lives on
+            raise KeyboardInterrupt from stopped
+        raise
+    return Results(row for found in results for row in found)
 
 
 def evaluate(
@@ -90,8 +108,9 @@ def evaluate(
         runner(cli.model, datamodule=cli.datamodule, **({"verbose": False} if command != "predict" else {}))
         if command != "predict":
             results.rows += result_rows(plan, step, cli).rows
-        _tell_files(writer)
-        _release(cli)
+        if writer.files:
+            log.info("predictions: %d files in %s", len(writer.files), writer.folder)
+        release(cli)
     return results
 
 
@@ -122,7 +141,7 @@ def layers(
             for layer, scores in scores_by_layer(cli):
                 cli.model.layer, cli.model.scores = layer, scores
                 results.rows += result_rows(plan, step, cli).rows
-            _release(cli)
+            release(cli)
     if not results:
         raise ConfigError(
             "no stage has a retrieval task with development rows, and a layer is never chosen on test rows: choose it "
@@ -132,70 +151,21 @@ def layers(
     return results
 
 
+def _done(plan: Plan, step: Step) -> Results:
+    """Return the scores of a stage that was finished before."""
+    log.info("[%d/%d] %s: done before, nothing to do", step.stage.number, len(plan.stages), step.stage.name)
+    return Results.load(step.folder)
+
+
 def _finished(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
     """Build a stage with the weights it was finished with; it logs nothing, for CSVLogger would start its file anew."""
-    cli = _build(step, callbacks)
+    cli = build(step, callbacks)
     cli.trainer.loggers = []
     if (step.folder / "encoder").is_dir():
         cli.model.load_parts(step.folder, ("encoder", "heads"))
     elif cli.datamodule.trains or step.stage.start:
         raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")
     return cli
-
-
-def _train(plan: Plan, step: Step) -> Results:
-    stage, folder = step.stage, step.folder
-    (folder / "DONE").unlink(missing_ok=True)
-    writer = PredictionWriter(folder / "predictions")
-    cli = _build(step, (writer,))
-    model, data, trainer = cli.model, cli.datamodule, cli.trainer
-    if stage.start is not None:
-        start = next(other for other in plan.stages if other.name == stage.start)
-        model.load_parts(stage_folder(plan, start), stage.parts)
-    started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
-    log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
-    selected = "not trained"
-    if data.trains:
-        trainer.fit(model, datamodule=data)
-        if not trainer.state.finished:
-            raise ConfigError(f"stage '{stage.name}' was interrupted")
-        selected = _select(cli)
-        log.info("%s: trained for %d steps; kept: %s", stage.name, trainer.global_step, selected)
-    steps, results = trainer.global_step, Results()
-    if trainer.is_global_zero:
-        model.save_parts(folder)
-        data.load_tokenizer().save_pretrained(folder / "encoder")
-        (folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
-    for split in ("validation", "test"):
-        if data.portions(split):
-            score = trainer.validate if split == "validation" else trainer.test
-            score(model, datamodule=data, verbose=False)
-            results.rows += result_rows(plan, step, cli, selected, steps).rows
-    if trainer.is_global_zero:
-        (folder / "results.jsonl").unlink(missing_ok=True)
-        results.append(folder / "results.jsonl")
-        results.append(plan.folder / "results.jsonl")
-        _tell_files(writer)
-        (folder / "DONE").write_text(json.dumps({"identity": step.identity}) + "\n", encoding="utf-8")
-    trainer.strategy.barrier()
-    _release(cli)
-    return results
-
-
-def _build(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
-    step.folder.mkdir(parents=True, exist_ok=True)
-    return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
-
-
-def _select(cli: StageCLI) -> str:
-    """Load the chosen model into the module and say which it is."""
-    best = cli.checkpoint.best_model_path if cli.checkpoint else ""
-    if not best or cli.checkpoint is None or cli.checkpoint.best_model_score is None:
-        return "last" if cli.stage.select == "last" else "last (no development score was computed)"
-    saved = torch.load(best, map_location="cpu", weights_only=True)
-    cli.model.load_state_dict(saved["state_dict"])
-    score = float(cli.checkpoint.best_model_score)
-    return f"best {cli.checkpoint.monitor} {score:.2f} at step {saved['global_step']}"
 
 
 def _plan(
@@ -211,14 +181,3 @@ def _plan(
     else:
         plan = read([config], list(pairs))  # type: ignore[arg-type]
     return Plan(plan.name, out_dir or plan.out_dir, plan.stages, plan.files)
-
-
-def _tell_files(writer: PredictionWriter) -> None:
-    if writer.files:
-        log.info("predictions: %d files in %s", len(writer.files), writer.folder)
-
-
-def _release(cli: StageCLI) -> None:
-    """Let go of a stage's model before the next is built."""
-    del cli.model, cli.datamodule, cli.trainer
-    gc.collect()

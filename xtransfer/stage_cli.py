@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import xtransfer.datamodules as datamodules
+from xtransfer.checkpoints import CheckedFiles
 from xtransfer.config import RUN_KEYS, STAGE_KEYS, Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, nearest
@@ -88,8 +89,10 @@ class StageCLI(LightningCLI):
                 enable_version_counter=False,
             )
             self.trainer_defaults["callbacks"].append(self.checkpoint)
+        plugins = self._get(self.config_init, "trainer.plugins") or []
+        plugins = [CheckedFiles(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
-            return super().instantiate_trainer(**kwargs)
+            return super().instantiate_trainer(**kwargs, plugins=plugins)
         except (MisconfigurationException, ValueError) as error:
             raise ConfigError(f"stage '{self.stage.name}': trainer: {' '.join(str(error).split())}") from error
 

@@ -30,7 +30,8 @@ class Step:
         parsed: Its parsed configuration.
         origins: Where its rows come from, by portion.
         counts: What was found in them, by portion.
-        identity: Digest of all that determines its outcome: configuration, data, and the stage it starts from.
+        everything: All that determines its outcome: configuration, data, and the stage it starts from.
+        identity: Digest of that.
         chain: The stages its weights are trained in, in order.
         trained: The tasks of these.
     """
@@ -40,6 +41,7 @@ class Step:
     parsed: StageCLI
     origins: dict[str, str]
     counts: dict[str, Mapping[str, int]]
+    everything: dict[str, Any]
     identity: str
     chain: tuple[str, ...]
     trained: tuple[str, ...]
@@ -88,7 +90,7 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     chain, trained = (start.chain, start.trained) if start else ((), ())
     if data.trains:
         chain, trained = (*chain, stage.name), (*trained, data.title)
-    return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), identity, chain, trained)
+    return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), everything, identity, chain, trained)
 
 
 def _lasting(cli: StageCLI) -> dict[str, Any]:

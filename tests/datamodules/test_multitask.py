@@ -107,7 +107,7 @@ def test_the_head_of_another_task_stays_as_it_is(tiny_encoder, tmp_path):
     """Neither decay nor the momentum of earlier steps may move a head in a step that is not its own."""
     from lightning.pytorch import Callback
 
-    from xtransfer import pipeline
+    from xtransfer.training import build
 
     moved: list[tuple[str, set[str]]] = []
 
@@ -122,7 +122,7 @@ def test_the_head_of_another_task_stays_as_it_is(tiny_encoder, tmp_path):
     made = config(tiny_encoder, tmp_path, ["MNLI", "CCG"], {"sampling": "uniform", "steps": 12})
     made["stages"]["mixed"]["model"] = {"warmup": 0.0, "weight_decay": 0.5}
     (step,) = prepare(expand(made))
-    cli = pipeline._build(step, (Watch(),))
+    cli = build(step, (Watch(),))
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     assert len(moved) == 12
     assert {task for task, _ in moved} == {"mnli", "ccg"}

@@ -16,10 +16,10 @@ from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
 from xtransfer.datamodules.features import evaluation_loader, features_of, longest_first
-from xtransfer.datamodules.lookup import has, portion_of, test_portions
+from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, training_loader
-from xtransfer.datamodules.portion import Portion, known_languages, known_splits
+from xtransfer.datamodules.portion import Portion, known_languages, known_splits, trained_in
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS, Feature
@@ -33,7 +33,7 @@ class TaskDataModule(LightningDataModule):
     Args:
         data_dir: Folder with the data sets' own files, one sub-folder a task; without it the hub is read.
         tokenizer: Name or folder of the tokenizer; follows the encoder.
-        batch_size: Examples (or windows of a passage) in a training batch.
+        batch_size: Examples (or windows of a passage) in a training batch; default 32.
         eval_batch_size: The same for evaluation; default twice the training batch.
         max_length: Tokens of one input; default the kind's.
         languages: Languages to test in; default all of the task.
@@ -69,7 +69,7 @@ class TaskDataModule(LightningDataModule):
         self,
         data_dir: Path | None = None,
         tokenizer: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         eval_batch_size: int | None = None,
         max_length: int | None = None,
         languages: list[str] | None = None,
@@ -93,9 +93,7 @@ class TaskDataModule(LightningDataModule):
         if task is None and not hasattr(type(self), "task"):
             raise ConfigError(f"{type(self).__name__} has no task record: choose a task, e.g. --data MNLI")
         self.original = record = task or type(self).task
-        if train_languages:
-            known_languages(record, train_languages, elsewhere=translations is not None or source is not None)
-            record = replace(record, train_languages=tuple(train_languages))
+        record = trained_in(record, train_languages, elsewhere=bool(translations or source))
         self.record = replace(record, options={**record.options, **(options or {})})
         self.data_dir, self.tokenizer, self.max_length = data_dir, tokenizer, max_length
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -105,9 +103,7 @@ class TaskDataModule(LightningDataModule):
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
         self.languages = known_languages(self.record, languages or list(self.record.languages))
-        spoken = {*self.original.languages, *self.original.train_languages}  # translations have no development rows
-        default = [code for code in self.record.train_languages if code in spoken] or self.languages
-        self.dev_languages = known_languages(self.record, dev_languages or default)
+        self.dev_languages = known_languages(self.record, dev_languages or developed_in(self))
         self.evaluate, self._by_default = evaluate or [], evaluate is None
         if evaluate is None:
             self.evaluate = [cls(splits={"test": "validation"}) for cls in self.also]
@@ -230,6 +226,11 @@ class TaskDataModule(LightningDataModule):
         """Tokens of one input."""
         return self.max_length or self.record.max_length or KINDS[self.record.kind].max_length
 
+    @property
+    def train_batch(self) -> int:
+        """Features in a training batch."""
+        return 32 if self.batch_size is None else self.batch_size
+
     def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer, loaded once."""
         if self._loaded is None:
@@ -247,7 +248,7 @@ class TaskDataModule(LightningDataModule):
         """Return the training rows by language, once they are set up."""
         name = self.record.name
         languages = [portion.language for portion in self.portions("train")]
-        return [Part(self.record, code, self.sets[name, "train", code], self.batch_size) for code in languages]
+        return [Part(self.record, code, self.sets[name, "train", code], self.train_batch) for code in languages]
 
     def order(self, parts: Sequence[Part], place: Place) -> EpochBatches:
         """Return the order of training batches."""
@@ -276,7 +277,7 @@ class TaskDataModule(LightningDataModule):
             task, data = portion.task, longest_first(features, place.rank, place.world_size)
             pool = f"{POOL}-" * (portion.split == POOL)
             name = f"{task.name}/{pool}{portion.language}"
-            size = self.eval_batch_size or 2 * self.batch_size
+            size = self.eval_batch_size or 2 * self.train_batch
             loaders[name] = evaluation_loader(data, task, portion.language, size, self._pad, self.num_workers or 0)
         return loaders
 

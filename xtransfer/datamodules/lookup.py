@@ -39,6 +39,12 @@ def portion_of(data: TaskDataModule, split: str, language: str) -> Portion:
     return Portion(task, split, language, source, folder, rows, data.limit, shots=shots, seed=data.run_seed)
 
 
+def developed_in(data: TaskDataModule) -> list[str]:
+    """Return the languages of a task's development scores: those it is trained in, as far as they have such rows."""
+    spoken = {*data.original.languages, *data.original.train_languages}
+    return [code for code in data.record.train_languages if code in spoken] or data.languages
+
+
 def has(data: TaskDataModule, split: str, language: str) -> bool:
     """Say whether a task has rows for a split at all, without looking for files."""
     rows = data.splits.get(split, split)

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from xtransfer.datamodules.base import TaskDataModule
 
 log = logging.getLogger(__name__)
-INHERITED = ("data_dir", "tokenizer", "max_length", "eval_batch_size", "limit", "cache_dir", "num_workers", "seed")
+INHERITED = (
+    "data_dir",
+    "tokenizer",
+    "batch_size",
+    "max_length",
+    "eval_batch_size",
+    "limit",
+    "cache_dir",
+    "num_workers",
+    "seed",
+)
 """Settings a further data set has from the task it is scored with, unless it has its own."""
 
 

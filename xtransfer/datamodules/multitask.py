@@ -50,6 +50,7 @@ class MultiTask(TaskDataModule):
         duplicates: ``keep`` or ``remove`` training examples that stand in a task before it too; they are counted.
         data_dir: As for a single task; what follows too. Each task may have settings of its own instead.
         tokenizer: Name or folder of the tokenizer; follows the encoder.
+        batch_size: Examples in a training batch.
         eval_batch_size: Examples in an evaluation batch.
         max_length: Tokens of one input; default the task's.
         limit: Read at most so many rows of each split and language.
@@ -74,6 +75,7 @@ class MultiTask(TaskDataModule):
         duplicates: Literal["keep", "remove"] = "keep",
         data_dir: Path | None = None,
         tokenizer: str | None = None,
+        batch_size: int | None = None,
         eval_batch_size: int | None = None,
         max_length: int | None = None,
         limit: int | None = None,
@@ -85,7 +87,8 @@ class MultiTask(TaskDataModule):
         LightningDataModule.__init__(self)  # what a single task sets up does not apply
         self.given, self._name, self.epochs, self.steps = tasks, name, epochs, steps
         self.loss_weights, self.missing, self.duplicates = loss_weights or {}, missing, duplicates
-        self.data_dir, self.tokenizer, self.eval_batch_size = data_dir, tokenizer, eval_batch_size
+        self.data_dir, self.tokenizer = data_dir, tokenizer
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.max_length, self.limit, self.cache_dir = max_length, limit, cache_dir
         self.num_workers, self.seed = num_workers, seed
         self._loaded, self.sets, self.training = None, {}, {}

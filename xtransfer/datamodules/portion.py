@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,22 @@ def known_languages(record: Task, languages: list[str], elsewhere: bool = False)
         if language not in known and not elsewhere:
             raise ConfigError(f"task '{record.name}' has no language '{language}'{nearest(language, known)}")
     return languages
+
+
+def trained_in(record: Task, languages: list[str] | None, elsewhere: bool) -> Task:
+    """Return a record that is trained in these languages; without any, as it stands.
+
+    Args:
+        record: The record.
+        languages: The languages.
+        elsewhere: Whether rows may be read from elsewhere than the record says, in any language.
+
+    Raises:
+        ConfigError: The task has not all of them.
+    """
+    if not languages:
+        return record
+    return replace(record, train_languages=tuple(known_languages(record, languages, elsewhere)))
 
 
 def known_splits(record: Task, splits: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,219 @@
+"""How checkpoints are written and read: whole or not at all, and never a damaged one unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from torch.serialization import MAP_LOCATION
+
+from xtransfer.errors import ConfigError, DataError
+
+BLOCK = 1 << 20
+
+
+class CheckedFiles(CheckpointIO):
+    """Writes checkpoints so that a crash at any moment leaves the old file or the new one, and reads only whole ones.
+
+    A file is written beside its place, flushed to the disk and then renamed; its SHA-256 is kept in ``<name>.sha256``.
+    Tensors and plain values alone are read back, never other objects.
+
+    Attributes:
+        fault: What went wrong in the last write of this process, where several processes train together: they all wait
+            for the writer, so that it must not fail before they have met. `raise_together` raises it in all of them.
+    """
+
+    def __init__(self) -> None:
+        self.fault = ""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            DataError: The file cannot be written; says how much room there is, and how much is needed.
+        """
+        try:
+            write(Path(path), lambda stream: torch.save(checkpoint, stream))
+        except DataError as error:
+            if not _together():
+                raise
+            self.fault = str(error)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: MAP_LOCATION = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint if it is the file that was written.
+
+        Raises:
+            ConfigError: The path is an address.
+            DataError: The file is missing, empty, cut short or damaged, or holds more than tensors and plain values.
+        """
+        if "://" in str(path):
+            raise ConfigError(f"{path}: a checkpoint is read from a file of this machine, not from an address")
+        check(Path(path))
+        try:
+            found: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # whatever a file that is none can bring about
+            raise DataError(
+                f"{path}: no checkpoint of tensors and plain values: {str(error).splitlines()[0]}"
+            ) from error
+        return found
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint and its digest."""
+        remove(Path(path))
+
+    def raise_together(self, broadcast: Callable[[str], str]) -> None:
+        """Raise in all processes what went wrong in the one that writes.
+
+        Args:
+            broadcast: Sends a text from the first process to all.
+
+        Raises:
+            DataError: The last write failed.
+        """
+        fault, self.fault = broadcast(self.fault), ""
+        if fault:
+            raise DataError(fault)
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+    """Replace a file by a new one, in one step, and keep its digest beside it.
+
+    While the file is exchanged, the digests of both are kept, so that at every moment the one that lies there is known.
+
+    Args:
+        path: The file.
+        fill: Writes its content to a stream.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            stream = _Hashed(file)
+            fill(stream)  # type: ignore[arg-type]
+            _to_disk(file)
+        _note(path, [*_known(path)[-1:], f"{stream.digest.hexdigest()} {stream.size}"])
+        os.replace(temporary, path)
+        _folder_to_disk(path.parent)
+        _note(path, [f"{stream.digest.hexdigest()} {stream.size}"])
+    except (OSError, RuntimeError) as error:  # torch tells of a failed write by a RuntimeError
+        cause = error.__cause__ or error.__context__ or error
+        raise DataError(_no_room(path, cause if isinstance(cause, OSError) else error, temporary)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check(path: Path) -> None:
+    """Compare a file with its digest.
+
+    Raises:
+        DataError: It is missing, empty, cut short, damaged, or has no digest.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint")
+    known, size = _known(path), path.stat().st_size
+    if not known:
+        raise DataError(f"{path}: no digest beside it ({_beside(path).name}): it was not written by this library")
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    if f"{digest.hexdigest()} {size}" in known:
+        return
+    whole = int(known[-1].split()[1])
+    what = "is empty" if not size else f"is cut short ({size} of {whole} bytes)" if size < whole else "is damaged"
+    raise DataError(f"{path}: the checkpoint {what}; take an older one, or train the stage anew")
+
+
+def remove(path: Path) -> None:
+    """Remove a file and its digest."""
+    path.unlink(missing_ok=True)
+    _beside(path).unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for leftover in folder.glob(".*.tmp"):
+        process = leftover.name.split(".")[-2]
+        if process.isdigit() and not _alive(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+class _Hashed:
+    """A stream that adds up the digest of what passes through it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.digest, self.size = stream, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self.stream.write(data)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _known(path: Path) -> list[str]:
+    """Return the digests and sizes a file may have, the newest last."""
+    beside = _beside(path)
+    return beside.read_text(encoding="ascii").splitlines() if beside.is_file() else []
+
+
+def _note(path: Path, digests: list[str]) -> None:
+    beside = _beside(path)
+    temporary = beside.with_name(f".{beside.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write("".join(f"{digest}\n" for digest in digests).encode())
+        _to_disk(file)
+    os.replace(temporary, beside)
+    _folder_to_disk(path.parent)
+
+
+def _to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _no_room(path: Path, error: BaseException, temporary: Path) -> str:
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    sizes = [file.stat().st_size for file in (path, temporary) if file.is_file()]
+    needed = f"at least {max(sizes)} bytes" if sizes else "some"
+    free = shutil.disk_usage(folder).free
+    return f"{path}: the checkpoint cannot be written ({error}); {free} bytes are free there, {needed} are needed"
+
+
+def _together() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

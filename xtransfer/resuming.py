@@ -1,0 +1,132 @@
+"""Where a stage begins: at its start, at a snapshot, or with its scoring; and what must not have changed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from xtransfer.checkpoints import check, remove, sweep
+from xtransfer.curves import forget
+from xtransfer.errors import ConfigError, DataError
+from xtransfer.snapshots import snapshots
+from xtransfer.steps import Step
+from xtransfer.versions import versions
+
+log = logging.getLogger(__name__)
+Resume = Literal["auto", "must", "never"]
+SHOWN = 20
+"""So many differences of two configurations a message lists."""
+
+
+def checkpoints_of(step: Step) -> Path:
+    """Return the folder of a stage's checkpoints."""
+    return step.folder / "checkpoints"
+
+
+def unfinished(step: Step) -> bool:
+    """Say whether there is anything of a stage that was begun."""
+    return bool(snapshots(checkpoints_of(step))) or (step.folder / "TRAINED").is_file()
+
+
+def trained(step: Step, resume: Resume) -> dict[str, Any] | None:
+    """Return what was noted when the stage's training ended, if only its scoring is missing."""
+    mark = step.folder / "TRAINED"
+    if resume == "never" or not mark.is_file():
+        return None
+    noted: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
+    return noted if noted["identity"] == step.identity else None
+
+
+def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bool, writes: bool = True) -> Path | None:
+    """Return the snapshot a stage goes on from, or None if it begins anew, and note what it is made with.
+
+    Args:
+        step: The stage.
+        facts: What the snapshots are made with.
+        resume: ``auto``: go on if there is something to go on from; ``must``: the same, but a damaged snapshot is an
+            error; ``never``: begin anew.
+        allow_change: Go on though the configuration or the number of processes has changed.
+        writes: Whether this process is the one that writes; the others only look.
+
+    Raises:
+        ConfigError: They have changed.
+        DataError: All snapshots are damaged, or one is and `resume` is ``must``.
+    """
+    folder = checkpoints_of(step)
+    found, noted, chosen = snapshots(folder), folder / "begun.json", None
+    if resume != "never" and found and noted.is_file():
+        _compare(step, facts, json.loads(noted.read_text(encoding="utf-8")), allow_change)
+        chosen = _whole(found, resume)
+        log.info("%s: going on from %s", step.stage.name, chosen)
+    if writes:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        for snapshot in found if chosen is None else []:
+            remove(snapshot)
+        if chosen is None:
+            forget(step.folder)
+        text = json.dumps({"facts": dict(facts), "everything": step.everything}, indent=1, default=str)
+        temporary = noted.with_suffix(".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(noted)
+    return chosen
+
+
+def facts_of(step: Step, world_size: int) -> dict[str, Any]:
+    """Return what a stage's snapshots are made with: they fit nothing else."""
+    return {"identity": step.identity, "world_size": world_size, "versions": versions()}
+
+
+def finish(step: Step) -> None:
+    """Remove a finished stage's snapshots."""
+    for snapshot in snapshots(checkpoints_of(step)):
+        remove(snapshot)
+    for name in ("checkpoints/begun.json", "TRAINED"):
+        (step.folder / name).unlink(missing_ok=True)
+
+
+def _whole(found: list[Path], resume: Resume) -> Path:
+    """Return the newest snapshot that is whole."""
+    for snapshot in reversed(found):
+        try:
+            check(snapshot)
+        except DataError as error:
+            if resume == "must":
+                raise
+            log.warning("%s; trying the one before", error)
+        else:
+            return snapshot
+    raise DataError(f"all snapshots are damaged: {', '.join(map(str, found))}; begin anew with --resume never")
+
+
+def _compare(step: Step, facts: Mapping[str, Any], before: Mapping[str, Any], allow_change: bool) -> None:
+    old, new = before["facts"], facts
+    if old["versions"] != new["versions"]:
+        changed = ", ".join(_differences(old["versions"], new["versions"]))
+        log.warning("%s: not promised to the bit, for versions differ: %s", step.stage.name, changed)
+    differences = list(_differences(before["everything"], json.loads(json.dumps(step.everything, default=str))))
+    if old["world_size"] != new["world_size"]:
+        differences.append(f"processes: {old['world_size']} -> {new['world_size']}")
+    if not differences:
+        return
+    shown = "\n  ".join(differences[:SHOWN])
+    more = f"\n  and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    told = f"stage '{step.stage.name}' was begun with another configuration (before -> now):\n  {shown}{more}"
+    if not allow_change:
+        raise ConfigError(
+            f"{told}\nundo the change; or begin this stage anew with --resume never; or go on as it is now with "
+            "--allow_config_change"
+        )
+    log.warning("%s\ngoing on as it is now", told)
+
+
+def _differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
+    """Yield every setting that differs, by its dotted name."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))
+    elif old != new:
+        yield f"{where}: {old!r} -> {new!r}"

@@ -1,0 +1,165 @@
+"""Snapshots of a stage in training, from which it goes on exactly as if it had not been interrupted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from xtransfer.checkpoints import CheckedFiles, remove
+from xtransfer.errors import DataError
+from xtransfer.stopping import StopSignals
+
+log = logging.getLogger(__name__)
+PATTERN = "step-*.ckpt"
+BEFORE_STEP, BEFORE_VALIDATION = "before a step", "before validation"
+
+
+class Snapshots(Callback):
+    """Writes a snapshot every so many optimisation steps, and when the run is asked to stop; watches the loss.
+
+    A snapshot is written before a step begins. Only there everything that belongs to the steps before is done: the
+    validation after the last of them, the choice of the best model, early stopping. Lightning's own checkpoints are
+    written after a batch; going on from one of those, it leaves out the validation that was due.
+
+    The loss is looked at one batch late, so that a GPU need not be waited for, but always before a snapshot is written.
+
+    Args:
+        folder: Where they go.
+        every_steps: Optimisation steps between two of them.
+        keep: How many are kept, the newest.
+        signals: Tells when to stop.
+        facts: What is kept with them; plain values.
+    """
+
+    def __init__(
+        self, folder: Path, every_steps: int, keep: int, signals: StopSignals, facts: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.every_steps, self.keep, self.signals, self.facts = folder, every_steps, keep, signals, facts
+        self._last: int | None = None
+        self._writing = ""
+        self._loss: tuple[torch.Tensor, str] | None = None
+
+    # ------------------------------------------------------------------ when
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals over from Lightning."""
+        self._last = trainer.global_step
+        self.signals.patient = True
+        self.signals.install()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Write a snapshot if one is due, and stop if that is wanted."""
+        self._look_at_loss()
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        step = trainer.global_step
+        stop = self.signals.asked(trainer, step)
+        if stop or (step % self.every_steps == 0 and step != self._last):
+            self._write(trainer, pl_module, BEFORE_STEP)
+        if stop:
+            self.signals.stop(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember the loss, and of which examples it is."""
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        examples = ", ".join(map(str, batch["index"]))
+        where = f"task '{batch['task']}' ({batch['language']}), step {trainer.global_step}, examples {examples}"
+        self._loss = (loss.detach(), where)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the last loss before a model is chosen."""
+        self._look_at_loss()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop in the middle of a validation, which will be done again from its start."""
+        if not (self.signals.patient and self.signals.asked(trainer, batch_idx)):
+            return
+        loop = trainer.fit_loop.epoch_loop
+        # Between accumulated batches, and once Lightning counts training as over, an older snapshot has to do.
+        if not loop._should_accumulate() and not 0 <= loop.max_steps <= trainer.global_step:
+            self._write(trainer, pl_module, BEFORE_VALIDATION)
+        self.signals.stop(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the last loss."""
+        self._look_at_loss()
+        self.signals.patient = False
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """There is no step any more to stop at."""
+        self.signals.patient = False
+
+    # ------------------------------------------------------------------ what
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Make the loops' state say what it means: all batches before are done, and whether a validation is due."""
+        if not self._writing:
+            return
+        checkpoint["xtransfer"] = dict(self.facts)
+        loop = checkpoint["loops"]["fit_loop"]
+        progress, steps = loop["epoch_loop.batch_progress"], loop["epoch_loop.state_dict"]
+        for counts in (progress["total"], progress["current"]):
+            done = counts["processed"]
+            counts.update(ready=done, started=done, completed=done)
+        if self._writing == BEFORE_STEP:
+            # Lightning tells by `started` where a checkpoint was written; this is no place it knows of. It then takes
+            # the validation after the last batch for done, and adds 1 to the steps its loggers count.
+            progress["is_last_batch"], progress["total"]["started"] = False, progress["total"]["started"] - 1
+            steps["_batches_that_stepped"] -= 1
+        else:  # what it takes for a validation that was begun; its batches are counted from 0
+            validation = loop["epoch_loop.val_loop.batch_progress"]
+            validation["total"].update(ready=1, started=1, processed=0, completed=0)
+            validation["current"].update(ready=0, started=0, processed=0, completed=0)
+
+    def _write(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        for name, parameter in module.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                raise DataError(
+                    f"step {trainer.global_step}: the weights {name} are not finite; no snapshot is written of them. "
+                    f"The last good one is {newest(self.folder)}; lower the learning rate or clip gradients"
+                )
+        path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
+        self._writing = when
+        try:
+            trainer.save_checkpoint(path)
+        finally:
+            self._writing = ""
+        files = trainer.strategy.checkpoint_io
+        assert isinstance(files, CheckedFiles)
+        files.raise_together(trainer.strategy.broadcast)
+        self._last = trainer.global_step
+        if trainer.is_global_zero:
+            for older in snapshots(self.folder)[: -self.keep]:
+                remove(older)
+
+    def _look_at_loss(self) -> None:
+        if self._loss is not None and not bool(self._loss[0].isfinite()):
+            raise DataError(
+                f"{self._loss[1]}: the loss is {float(self._loss[0])}. The last good snapshot is "
+                f"{newest(self.folder)}. Lower the learning rate, clip gradients, or look at these examples"
+            )
+        self._loss = None
+
+
+def snapshots(folder: Path) -> list[Path]:
+    """Return the snapshots in a folder, the newest last."""
+    return sorted(folder.glob(PATTERN))
+
+
+def newest(folder: Path) -> str:
+    """Name the newest snapshot for a message."""
+    found = snapshots(folder)
+    return str(found[-1]) if found else "none; the stage would begin anew"

@@ -1,0 +1,144 @@
+"""One stage from its start weights to its scores."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+
+from xtransfer.checkpoints import CheckedFiles
+from xtransfer.config import Plan
+from xtransfer.curves import set_aside
+from xtransfer.errors import ConfigError
+from xtransfer.predictions import PredictionWriter
+from xtransfer.provenance import result_rows
+from xtransfer.results import Results
+from xtransfer.resuming import Resume, begin, checkpoints_of, facts_of, finish, trained
+from xtransfer.snapshots import Snapshots
+from xtransfer.stage_cli import StageCLI
+from xtransfer.steps import Step, stage_folder
+from xtransfer.stopping import StopSignals
+
+log = logging.getLogger(__name__)
+
+
+def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: StopSignals) -> Results:
+    """Train a stage, or go on with it, then hand its parts over and score it.
+
+    Args:
+        plan: The run.
+        step: The stage, parsed and checked.
+        resume: What to do if it was interrupted.
+        allow_change: Go on even though its configuration has changed.
+        signals: Tells when to stop.
+    """
+    stage, folder = step.stage, step.folder
+    (folder / "DONE").unlink(missing_ok=True)
+    writer, facts = PredictionWriter(folder / "predictions"), dict[str, Any]()
+    snapshots = Snapshots(checkpoints_of(step), **stage.checkpoint, signals=signals, facts=facts)
+    cli = build(step, (writer, snapshots))
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    facts.update(facts_of(step, trainer.world_size))
+    started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
+    log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
+    noted = trained(step, resume)
+    if noted is not None:
+        log.info("%s: trained before, to be scored", stage.name)
+        model.load_parts(folder, ("encoder", "heads"))
+        if trainer.is_global_zero:
+            set_aside(folder)
+    else:
+        noted = {"identity": step.identity, "steps": 0, "selected": "not trained"}
+        if stage.start is not None:
+            start = next(other for other in plan.stages if other.name == stage.start)
+            model.load_parts(stage_folder(plan, start), stage.parts)
+        if data.trains:
+            noted |= fit(cli, begin(step, facts, resume, allow_change, writes=trainer.is_global_zero))
+        if trainer.is_global_zero:
+            keep(cli, noted)
+    results = score(plan, step, cli, noted)
+    if trainer.is_global_zero:
+        if writer.files:
+            log.info("predictions: %d files in %s", len(writer.files), writer.folder)
+        _mark(folder / "DONE", {"identity": step.identity})
+        finish(step)
+    trainer.strategy.barrier()
+    release(cli)
+    return results
+
+
+def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
+    """Train, from a snapshot if there is one; load the chosen model and say which it is, and after how many steps.
+
+    Raises:
+        ConfigError: Training was interrupted.
+    """
+    trainer, name = cli.trainer, cli.stage.name
+    if snapshot is not None and trainer.is_global_zero:
+        set_aside(cli.folder)
+    trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+    if not trainer.state.finished:
+        raise ConfigError(f"stage '{name}' was interrupted")
+    files = trainer.strategy.checkpoint_io
+    assert isinstance(files, CheckedFiles)
+    files.raise_together(trainer.strategy.broadcast)
+    selected = _select(cli, files)
+    log.info("%s: trained for %d steps; kept: %s", name, trainer.global_step, selected)
+    return {"steps": trainer.global_step, "selected": selected}
+
+
+def keep(cli: StageCLI, noted: Mapping[str, Any]) -> None:
+    """Write the parts a stage hands over, and a mark that its training is over."""
+    cli.model.save_parts(cli.folder)
+    cli.datamodule.load_tokenizer().save_pretrained(cli.folder / "encoder")
+    (cli.folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
+    _mark(cli.folder / "TRAINED", noted)
+
+
+def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Results:
+    """Score a stage's model on its development and test rows, and write the scores down."""
+    results = Results()
+    for split in ("validation", "test"):
+        if cli.datamodule.portions(split):
+            scoring = cli.trainer.validate if split == "validation" else cli.trainer.test
+            scoring(cli.model, datamodule=cli.datamodule, verbose=False)
+            results.rows += result_rows(plan, step, cli, noted["selected"], noted["steps"]).rows
+    if cli.trainer.is_global_zero:
+        (step.folder / "results.jsonl").unlink(missing_ok=True)
+        results.append(step.folder / "results.jsonl")
+        results.append(plan.folder / "results.jsonl")
+    return results
+
+
+def build(step: Step, callbacks: tuple[Callback, ...]) -> StageCLI:
+    """Build a stage's model, data and trainer."""
+    step.folder.mkdir(parents=True, exist_ok=True)
+    return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
+
+
+def release(cli: StageCLI) -> None:
+    """Let go of a stage's model before the next is built."""
+    del cli.model, cli.datamodule, cli.trainer
+    gc.collect()
+
+
+def _select(cli: StageCLI, files: CheckedFiles) -> str:
+    """Load the chosen model into the module and say which it is."""
+    best = cli.checkpoint.best_model_path if cli.checkpoint else ""
+    if not best or cli.checkpoint is None or cli.checkpoint.best_model_score is None:
+        return "last" if cli.stage.select == "last" else "last (no development score was computed)"
+    saved = files.load_checkpoint(best)
+    cli.model.load_state_dict(saved["state_dict"])
+    score = float(cli.checkpoint.best_model_score)
+    return f"best {cli.checkpoint.monitor} {score:.2f} at step {saved['global_step']}"
+
+
+def _mark(path: Path, content: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    temporary.replace(path)
