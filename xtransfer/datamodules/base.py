@@ -15,16 +15,16 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
-from xtransfer.datamodules.features import evaluation_loader, features_of, longest_first
+from xtransfer.datamodules.features import BatchesOf, evaluation_loaders, features_of
 from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
-from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, training_loader
+from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, progress_of, training_loader
 from xtransfer.datamodules.portion import Portion, known_languages, known_splits, trained_in
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS, Feature
 from xtransfer.samplers import EpochBatches, Nested, Sampling
-from xtransfer.task import POOL, SPLITS, Source, Task
+from xtransfer.task import SPLITS, Source, Task
 
 
 class TaskDataModule(LightningDataModule):
@@ -111,6 +111,7 @@ class TaskDataModule(LightningDataModule):
             adopt(self, member)
         self.sets: dict[tuple[str, str, str], FeatureSet] = {}
         self.training: Mapping[str, Any] = {}
+        self.entered = progress_of(None)
         self._loaded: PreTrainedTokenizerFast | None = None
 
     # ------------------------------------------------------------------ what there is
@@ -195,15 +196,16 @@ class TaskDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Tokenise what a stage of the trainer needs, or read it from the cache."""
         wanted = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
+        length, folder = {m.record.name: m.length for m in self.members}, cache_folder(self.cache_dir)
         for split in wanted.get(stage or "", SPLITS):
             for portion in self.portions(split):
                 key = (portion.task.name, portion.split, portion.language)
                 if key not in self.sets:
-                    self.sets[key] = self._features(portion)
+                    self.sets[key] = features_of(portion, self.load_tokenizer(), length[key[0]], folder)
 
     def train_dataloader(self) -> DataLoader[tuple[Part, Feature]]:
         """Shuffled batches of one language each; their order is a pure function of seed, epoch and processes."""
-        place, parts = place_of(self.trainer, self.run_seed), self.parts()
+        place, parts = place_of(self.trainer, self.run_seed, self.entered), self.parts()
         order = self.order(parts, place)
         self.training = self.facts(order, parts, place)
         return training_loader(parts, order, place, self._pad, self.num_workers or 0)
@@ -216,9 +218,15 @@ class TaskDataModule(LightningDataModule):
         """One loader a task and language, named ``xnli/sw``."""
         return self._evaluation("test")
 
-    def predict_dataloader(self) -> dict[str, DataLoader[Feature]]:
-        """The same as for testing."""
-        return self._evaluation("test")
+    predict_dataloader = test_dataloader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the run has come, for its checkpoints."""
+        return progress_of(self.trainer)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let training batches begin where a checkpoint was written."""
+        self.entered = state_dict
 
     # ------------------------------------------------------------------ within
     @property
@@ -271,19 +279,10 @@ class TaskDataModule(LightningDataModule):
         return int(self.load_tokenizer().pad_token_id)
 
     def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
-        loaders, place = {}, place_of(self.trainer, self.run_seed)
-        for portion in self.portions(split):
-            features = self.sets[portion.task.name, portion.split, portion.language]
-            task, data = portion.task, longest_first(features, place.rank, place.world_size)
-            pool = f"{POOL}-" * (portion.split == POOL)
-            name = f"{task.name}/{pool}{portion.language}"
-            size = self.eval_batch_size or 2 * self.train_batch
-            loaders[name] = evaluation_loader(data, task, portion.language, size, self._pad, self.num_workers or 0)
-        return loaders
-
-    def _features(self, portion: Portion) -> FeatureSet:
-        length = next(m.length for m in self.members if m.record.name == portion.task.name)
-        return features_of(portion, self.load_tokenizer(), length, cache_folder(self.cache_dir))
+        place = place_of(self.trainer, self.run_seed, self.entered)
+        batches = BatchesOf(self.eval_batch_size or 2 * self.train_batch, self._pad, self.num_workers or 0)
+        found = ((p, self.sets[p.task.name, p.split, p.language]) for p in self.portions(split))
+        return evaluation_loaders(found, batches, place.rank, place.world_size)
 
     def portion(self, split: str, language: str) -> Portion:
         """Return what is read for a split in one language.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from xtransfer.datamodules.cache import FeatureSet, cached
 from xtransfer.datamodules.portion import Portion
 from xtransfer.kinds import KINDS, Feature, LabelLayout, Layout, collate
-from xtransfer.task import Task
+from xtransfer.task import POOL
 
 CHUNK = 500
 """Examples tokenised at a time: enough to be quick, few enough to keep memory flat."""
@@ -78,15 +78,39 @@ def longest_first(features: FeatureSet, rank: int = 0, world_size: int = 1) -> D
     return Subset(features, places[rank::world_size])
 
 
-def evaluation_loader(
-    data: Dataset[Feature], task: Task, language: str, size: int, pad_id: int, workers: int
-) -> DataLoader[Feature]:
-    """Return batches of `size` features of one task and language, in their order."""
-    labels_per = KINDS[task.kind].labels_per
-    return DataLoader(
-        data,
-        batch_size=size,
-        collate_fn=partial(batch_of, pad_id=pad_id, labels_per=labels_per, task=task.name, language=language),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
+class BatchesOf(NamedTuple):
+    """How evaluation batches are made.
+
+    Attributes:
+        size: Features in a batch.
+        pad_id: Id of the padding.
+        workers: Processes that load them.
+    """
+
+    size: int
+    pad_id: int
+    workers: int
+
+
+def evaluation_loaders(
+    portions: Iterable[tuple[Portion, FeatureSet]], batches: BatchesOf, rank: int, world_size: int
+) -> dict[str, DataLoader[Feature]]:
+    """Return a process's batches of each portion, longest first, by ``task/language``."""
+    loaders = {}
+    for portion, features in portions:
+        task, pool = portion.task, f"{POOL}-" * (portion.split == POOL)
+        collate_fn = partial(
+            batch_of,
+            pad_id=batches.pad_id,
+            labels_per=KINDS[task.kind].labels_per,
+            task=task.name,
+            language=portion.language,
+        )
+        loaders[f"{task.name}/{pool}{portion.language}"] = DataLoader(
+            longest_first(features, rank, world_size),
+            batch_size=batches.size,
+            collate_fn=collate_fn,
+            num_workers=batches.workers,
+            persistent_workers=batches.workers > 0,
+        )
+    return loaders

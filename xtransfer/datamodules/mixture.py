@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, NamedTuple
@@ -39,8 +39,24 @@ class Place(NamedTuple):
     done: int = 0
 
 
-def place_of(trainer: Trainer | None, seed: int) -> Place:
-    """Return where in its run a trainer is: at the start, or where a resumed run goes on."""
+def progress_of(trainer: Trainer | None) -> dict[str, int]:
+    """Return how far a run has come: its epoch, and the batches of it that are done."""
+    if trainer is None:
+        return {"epoch": 0, "batches": 0}
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    over = epochs.processed == epochs.started  # the last batch of the epoch before is still counted
+    return {"epoch": epochs.processed, "batches": 0 if over else batches.processed}
+
+
+def place_of(trainer: Trainer | None, seed: int, entered: Mapping[str, int]) -> Place:
+    """Return where a run is entered: at its start, or where a resumed run goes on.
+
+    Args:
+        trainer: The trainer, if there is one.
+        seed: The run's seed.
+        entered: What `progress_of` said when the run was saved.
+    """
     if trainer is None:
         return Place(seed)
     return Place(
@@ -49,8 +65,8 @@ def place_of(trainer: Trainer | None, seed: int) -> Place:
         trainer.world_size,
         trainer.accumulate_grad_batches,
         max(1, trainer.max_epochs or 1),
-        trainer.current_epoch,
-        trainer.fit_loop.epoch_loop.batch_progress.current.completed,
+        entered["epoch"],
+        entered["batches"],
     )
 
 

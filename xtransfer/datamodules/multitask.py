@@ -18,7 +18,7 @@ from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.datamodules.lookup import test_portions
 from xtransfer.datamodules.members import inherit
 from xtransfer.datamodules.mix_checks import check_heads, check_names, share_labels, with_auxiliary
-from xtransfer.datamodules.mixture import Part, Place, described, order_of
+from xtransfer.datamodules.mixture import Part, Place, described, order_of, progress_of
 from xtransfer.datamodules.overlaps import content_key, repeated, told
 from xtransfer.datamodules.portion import Portion, known_splits
 from xtransfer.errors import ConfigError, DataError
@@ -91,7 +91,7 @@ class MultiTask(TaskDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.max_length, self.limit, self.cache_dir = max_length, limit, cache_dir
         self.num_workers, self.seed = num_workers, seed
-        self._loaded, self.sets, self.training = None, {}, {}
+        self._loaded, self.sets, self.training, self.entered = None, {}, {}, progress_of(None)
         self.absent: dict[str, str] = {}
         names = [task.record.name for task in tasks]
         check_names(names, {"epochs": epochs, "loss_weights": loss_weights})
