@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -110,7 +111,8 @@ def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
         cause = error.__cause__ or error.__context__ or error
         raise DataError(_no_room(path, cause if isinstance(cause, OSError) else error, temporary)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def check(path: Path) -> None:
@@ -177,10 +179,13 @@ def _known(path: Path) -> list[str]:
 def _note(path: Path, digests: list[str]) -> None:
     beside = _beside(path)
     temporary = beside.with_name(f".{beside.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write("".join(f"{digest}\n" for digest in digests).encode())
-        _to_disk(file)
-    os.replace(temporary, beside)
+    try:
+        with temporary.open("wb") as file:
+            file.write("".join(f"{digest}\n" for digest in digests).encode())
+            _to_disk(file)
+        os.replace(temporary, beside)
+    finally:
+        temporary.unlink(missing_ok=True)
     _folder_to_disk(path.parent)
 
 
