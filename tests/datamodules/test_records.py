@@ -239,6 +239,7 @@ THREE_ROWS = [
     ("PAWSX", "test", "de", "formats/pawsx-xtreme", [None] * 3),
     ("XNLI", "validation", "ar", "xnli", LABELS),
     ("XNLI", "test", "de", "xnli", LABELS),
+    ("XNLI", "train", "de", "formats/xnli-mt", LABELS),
     ("XNLI", "validation", "de", "formats/xnli-xtreme", LABELS),
     ("XNLI", "test", "en", "formats/xnli-xtreme", [None] * 3),
     ("SQuAD", "train", "en", "squad_v1", ["in the old house", "The dog", "to the river"]),
@@ -382,11 +383,13 @@ def test_rounds_are_joined_in_order_and_none_may_be_missing(tmp_path: Path) -> N
     assert len(examples(datamodules.ANLI, "test", "en", folder)) == 3
 
 
-def test_machine_translated_rows_are_never_trained_on() -> None:
+def test_machine_translated_rows_are_trained_on_only_when_asked() -> None:
     assert datamodules.PAWSX.task.train_languages == ("en",)
-    assert (FIXTURES / "pawsx/x-final/de/translated_train.tsv").is_file()
-    with pytest.raises(DataError, match="no files of the train split; looked for 'de/train.tsv'"):
-        examples(datamodules.PAWSX, "train", "de", FIXTURES / "pawsx")
+    (only,) = datamodules.PAWSX(data_dir=FIXTURES).portions("train")
+    assert only.origin().startswith("pawsx/x-final/en/train.tsv sha256:")
+    english, german = datamodules.PAWSX(data_dir=FIXTURES, train_languages=["en", "de"]).portions("train")
+    assert english.origin() == only.origin()
+    assert german.origin().startswith("pawsx/x-final/de/translated_train.tsv sha256:")
 
 
 def test_retrieval_asks_in_english_and_answers_with_line_numbers() -> None:

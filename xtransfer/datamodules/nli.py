@@ -203,7 +203,8 @@ class XNLI(TaskDataModule):
 
     Conneau et al. 2018, "XNLI: Evaluating Cross-lingual Sentence Representations". Languages: ar bg de el en es fr hi
     ru sw th tr ur vi zh. Licence: CC BY-NC 4.0. Metric: accuracy, by XTREME's evaluator. Reads XNLI 1.0 and XTREME's
-    files, whose test rows have no labels.
+    files, whose test rows have no labels. With `train_languages` other than English it is trained on the
+    machine-translated training rows of XNLI-MT 1.0.
     """
 
     task: ClassVar[Task] = Task(
@@ -214,8 +215,9 @@ class XNLI(TaskDataModule):
         aliases=ALIASES,
         head="mnli",
         languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
-        hub=Hub("facebook/xnli", "{language}", splits={"validation": "validation", "test": "test"}),
+        hub=Hub("facebook/xnli", "{language}"),
         files=(
+            Tsv(paths={"train": "multinli.train.{language}.tsv"}, rename={"hypo": "hypothesis"}),
             Tsv(
                 paths={"validation": "xnli.dev.tsv", "test": "xnli.test.tsv"},
                 rename=NATIVE,

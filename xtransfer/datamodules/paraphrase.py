@@ -60,8 +60,9 @@ class PAWSX(TaskDataModule):
     Yang et al. 2019, "PAWS-X: A Cross-lingual Adversarial Dataset for Paraphrase Identification". Languages: de en es
     fr ja ko zh. Licence: free for any purpose, acknowledgement of Google LLC appreciated. Metric: accuracy, by XTREME's
     evaluator. Translations that are missing hold ``NS``: such rows are counted (`placeholder`), and stay in scores and
-    files, as XTREME has it. Its English training rows are PAWS's; the machine-translated ones are not read. Reads the
-    original ``<language>/*_2k.tsv`` and XTREME's files, whose test rows have no labels.
+    files, as XTREME has it. Its English training rows are PAWS's; the machine-translated ones
+    (``translated_train.tsv``) are read for other `train_languages`. Reads the original ``<language>/*_2k.tsv`` and
+    XTREME's files, whose test rows have no labels.
     """
 
     task: ClassVar[Task] = Task(
@@ -76,7 +77,7 @@ class PAWSX(TaskDataModule):
         files=(
             Tsv(
                 paths={
-                    "train": "{language}/train.tsv",
+                    "train": "{language}/train.tsv|{language}/translated_train.tsv",
                     "validation": "{language}/dev_2k.tsv",
                     "test": "{language}/test_2k.tsv",
                 }
