@@ -177,10 +177,8 @@ def test_tasks_of_one_head_share_it_with_labels_by_name(settings, tiny_encoder):
         head="mnli",
         files=(Tsv(paths={"train": "multinli.train.en.tsv"}, rename={"hypo": "hypothesis"}),),
         aliases=MNLI.task.aliases,
-        folder="formats/xnli-mt",
+        folder="formats/mnli-xnli-mt",
     )
-    if not (DATA / "formats" / "xnli-mt").is_dir():
-        other = Task(**{**vars(other), "files": SNLI.task.files, "folder": "snli", "drop_unlabelled": True})
     data = MultiTask([MNLI(batch_size=2), CustomTask(task=other, batch_size=2)], steps=8, **settings)
     specs = data.specs()
     assert [spec["labels"] for spec in specs] == [list(MNLI.task.labels)] * 2

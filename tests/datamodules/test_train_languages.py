@@ -63,7 +63,8 @@ def test_each_step_is_of_one_language_in_proportion_or_as_asked(settings):
     assert order.sampling.shares(order.sizes) == pytest.approx(
         {"xnli/en": 3 / 11, "xnli/de": 2 / 11, "xnli/sw": 6 / 11}
     )
-    even = XNLI(train_languages=["en", "sw"], sampling=Sampling(temperature=float("inf")), **settings)
+    uniform = Sampling(temperature=float("inf"))
+    even = XNLI(train_languages=["en", "sw"], dev_languages=["en"], sampling=uniform, **settings)
     even.setup("fit")
     order = even.train_dataloader().batch_sampler
     assert order.sampling.shares(order.sizes) == pytest.approx({"xnli/en": 0.5, "xnli/sw": 0.5})
