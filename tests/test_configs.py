@@ -155,7 +155,9 @@ RUNS = {
     ),
 }
 RECIPES = [name for name in shipped() if name.startswith(("protocols/", "paper/"))]
-COMPLETE = [name for name in shipped() if not name.startswith("trainer/") and name not in RECIPES]
+MIXES = [name for name in shipped() if name.startswith("multitask")]
+"""The mix of all intermediate tasks, alone and with each target after it."""
+COMPLETE = [name for name in shipped() if not name.startswith("trainer/") and name not in (*RECIPES, *MIXES)]
 
 # The published recipes run alone, or a target of Phang et al. 2020 laid over an intermediate task.
 RECIPE_RUNS = [
@@ -174,6 +176,7 @@ RECIPE_RUNS = [
             ("ccg", "bucc2018"),
         )
     ),
+    ["multitask_then_tydiqa.yaml"],
 ]
 
 # Languages that the rows of the tests are in, where they are not English alone.
@@ -195,7 +198,34 @@ THERE = {
 
 def test_every_configuration_has_a_run_here():
     assert set(RUNS) == set(COMPLETE)
-    assert {name for names in RECIPE_RUNS for name in names} == set(RECIPES)
+    assert {name for names in RECIPE_RUNS for name in names} - set(MIXES) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", [name for name in MIXES if "_then_" in name])
+def test_a_target_after_the_mix_is_the_mix_and_the_targets_recipe(name, tmp_path):
+    target = name.removeprefix("multitask_then_").removesuffix(".yaml")
+    plan, apart = read([name]), read(["multitask.yaml", f"protocols/phang2020/{target}.yaml"])
+    assert plan.stages == apart.stages
+    assert [stage.start for stage in plan.stages] == [None, "multitask"]
+    assert plan.name == "multitask"  # all targets find its first stage there
+    for stage in plan.stages:
+        parse(stage, tmp_path)
+
+
+def test_the_mix_holds_the_papers_nine_tasks_with_their_batches():
+    (stage,) = read(["multitask.yaml"]).stages
+    data, trainer = stage.config["data"]["init_args"], stage.config["trainer"]
+    effective = {
+        task["class_path"]: task["init_args"]["batch_size"] * trainer["accumulate_grad_batches"]
+        for task in data["tasks"]
+    }
+    assert effective == {
+        **dict.fromkeys(("ANLIPlus", "MNLI", "QQP", "HellaSwag", "CCG"), 24),
+        **dict.fromkeys(("SQuAD", "SQuAD2"), 8),
+        **dict.fromkeys(("CosmosQA", "CommonsenseQA"), 4),
+    }
+    assert (data["epochs"], data["sampling"], stage.config["model"]["lr"]) == (3, "proportional", 1e-5)
+    assert data["splits"]["validation"] == "validation[:500]"
 
 
 @pytest.mark.parametrize("name", shipped())
