@@ -61,3 +61,27 @@ def test_links_of_the_documentation_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+MULTITASK = (ROOT / "docs" / "multitask.md").read_text(encoding="utf-8")
+
+
+def test_the_sampler_can_be_taken_elsewhere():
+    (code,) = re.findall(r"```python\n(.*?)```", MULTITASK, re.DOTALL)
+    script = f"import sys; sys.modules.update(dict.fromkeys(['lightning', 'transformers', 'datasets']))\n{code}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    batches = [yaml.safe_load(line) for line in done.stdout.splitlines()]
+    assert len(batches) == 12
+    assert all(set(batch) <= set("abcd") or set(batch) <= set("xy") for batch in batches)
+
+
+def test_what_the_page_on_mixes_shows_can_be_parsed(tmp_path):
+    from xtransfer.config import expand
+    from xtransfer.stage_cli import parse
+
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", MULTITASK, re.DOTALL)]
+    assert len(shown) == 4
+    for config in shown:
+        for stage in expand(config).stages:
+            parse(stage, tmp_path)
