@@ -27,6 +27,7 @@ LAYERS = (
     ("errors", "task", "benchmarks", "results", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
     (
         "encoder",
+        "adapters",
         "pretrained",
         "offline",
         "optimizer",
@@ -54,6 +55,7 @@ LAYERS = (
     (
         "pipeline",
         "training",
+        "hand_over",
         "resuming",
         "snapshots",
         "stopping",

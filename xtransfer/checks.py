@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from transformers import PretrainedConfig
 
+from xtransfer.adapters import check_adapters
 from xtransfer.config import Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.encoder import check_tokenizer, load_config, position_limit
@@ -28,13 +29,15 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
 
     Raises:
         ConfigError: A layer, head, score or part does not exist, a size is no size, a language cannot be scored, or
-            the tokenizer does not fit.
+            the tokenizer does not fit, or adapters do not.
     """
     model = cli.config.model
     config = load_config(model.encoder)
     check_tokenizer(data.load_tokenizer(), config.vocab_size, model.encoder, config)
     for name in ("layer", "freeze_layers"):
         _check_depth(name, model[name], config)
+    if model.adapters is not None:
+        check_adapters(model.adapters, model.encoder, config)
     for member in data.members:
         _check_sizes(member)
     specs = data.specs()

@@ -18,6 +18,7 @@ RUN_KEYS = ("stages", "name", "out_dir")
 STAGE_KEYS = ("init", "select", "protocol", "checkpoint")
 CHECKPOINT = {"every_steps": 1000, "keep": 2}
 """How often a snapshot of training is written, in optimisation steps, and how many are kept."""
+ADAPTERS = ("merge", "keep", "drop")
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
 
 
@@ -34,6 +35,8 @@ class Stage:
         select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.
         protocol: Name of the published recipe it follows; kept with its results.
         checkpoint: How often snapshots are written, and how many are kept.
+        adapters: What becomes of the adapters that were trained in the stage it starts from: they are in the encoder
+            (``merge``), are trained on (``keep``), or are left out (``drop``).
     """
 
     name: str
@@ -44,6 +47,7 @@ class Stage:
     select: str = "best"
     protocol: str = ""
     checkpoint: Mapping[str, int] = field(default_factory=lambda: dict(CHECKPOINT))
+    adapters: str = "merge"
 
 
 @dataclass(frozen=True)
@@ -184,8 +188,8 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     checkpoint = _checkpoint(name, merged.pop("checkpoint", {}))
     if init is None:
         return Stage(name, len(before) + 1, merged, None, (), select, protocol, checkpoint)
-    if not isinstance(init, Mapping) or set(init) - {"from", "parts"}:
-        raise ConfigError(f"stage '{name}': init is null or has the keys 'from' and 'parts', found {init!r:.80}")
+    if not isinstance(init, Mapping) or set(init) - {"from", "parts", "adapters"}:
+        raise ConfigError(f"stage '{name}': init is null or has the keys from, parts, adapters; found {init!r:.80}")
     start = init.get("from", before[-1] if before else None)
     if start is not None and start not in before:
         raise ConfigError(
@@ -194,7 +198,10 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     parts = init.get("parts", ("encoder",))
     if not isinstance(parts, (list, tuple)):
         raise ConfigError(f"stage '{name}': init.parts: expected a list such as [encoder, heads], found {parts!r:.60}")
-    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol, checkpoint)
+    adapters = str(init.get("adapters", "merge"))
+    if adapters not in ADAPTERS:
+        raise ConfigError(f"stage '{name}': init.adapters: found '{adapters}'{nearest(adapters, ADAPTERS)}")
+    return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol, checkpoint, adapters)
 
 
 def _checkpoint(stage: str, settings: Any) -> dict[str, int]:

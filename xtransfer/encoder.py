@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from xtransfer.adapters import Adapters
 from xtransfer.errors import ConfigError
 from xtransfer.pretrained import (
     check_tokenizer,
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
         depth: Number of layers.
         vocab_size: Rows of the table of word embeddings.
         max_length: Longest input in tokens.
+        adapters: Those that lie on it, if any.
 
     Raises:
         ConfigError: The encoder cannot be found or loaded, or a setting does not fit it.
@@ -83,7 +85,9 @@ class Encoder(nn.Module):
         self.depth = len(stack)
         self.vocab_size: int = words.num_embeddings
         self.max_length = position_limit(self.config)
-        self._freeze(freeze_embeddings, freeze_layers)
+        self.adapters: Adapters | None = None
+        self._frozen = freeze_embeddings, freeze_layers
+        self._freeze(*self._frozen)
         if gradient_checkpointing:
             if not self.model.supports_gradient_checkpointing:
                 raise ConfigError(f"encoder '{name}' has no gradient checkpointing; set gradient_checkpointing: false")
@@ -165,8 +169,35 @@ class Encoder(nn.Module):
             groups.setdefault(name, new)["params"].append(parameter)
         return list(groups.values())
 
+    def adapt(self, settings: Mapping[str, Any], start: Path | None = None) -> None:
+        """Lay adapters on the encoder as it is now: they alone are trained, and none in layers that are frozen.
+
+        Args:
+            settings: ``peft_type`` and the settings of PEFT's method of that name.
+            start: Folder of adapters to go on with; default new ones.
+
+        Raises:
+            ConfigError: PEFT is not installed or refuses the settings, or the adapters in the folder are others.
+        """
+        self.adapters = Adapters(self.model, settings, start)
+        self._freeze(*self._frozen)
+
+    def merge_adapters(self) -> None:
+        """Work the adapters, if there are any, into the encoder's own parameters, which can be trained again."""
+        if self.adapters is not None:
+            self.adapters.merge()
+            self.adapters = None
+            self.model.requires_grad_(True)
+            self._freeze(*self._frozen)
+
     def save(self, folder: Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``, which ``AutoModel`` and `load_weights` read."""
+        """Write ``config.json`` and ``model.safetensors``, which ``AutoModel`` and `load_weights` read.
+
+        Raises:
+            ConfigError: Adapters lie on the encoder: it is not that of the files.
+        """
+        if self.adapters is not None:
+            raise ConfigError(f"encoder '{self.name}' has adapters: write them and call merge_adapters() first")
         self.model.save_pretrained(folder, max_shard_size="1TB")  # one file
 
     def load_weights(self, folder: Path) -> None:
@@ -190,6 +221,7 @@ class Encoder(nn.Module):
             shown = "; ".join(sorted(faults)[:5])
             raise ConfigError(f"{path} does not fit encoder '{self.name}': {len(faults)} tensors differ: {shown}")
         self.model.load_state_dict(found)
+        self.model.name_or_path = str(folder)  # what adapters, laid on it now, name as their base
 
     def _place(self, parameter: str) -> int:
         """Return how deep a parameter sits: 0 in the embeddings, i + 1 in layer i, depth + 1 after the last."""

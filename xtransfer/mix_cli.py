@@ -9,11 +9,11 @@ from typing import NamedTuple
 from xtransfer.config import Plan, Stage, parse_overrides, read
 from xtransfer.datamodules.mixture import Part, Place, described
 from xtransfer.errors import ConfigError
+from xtransfer.hand_over import stage_folder
 from xtransfer.mix_plot import mix_picture
 from xtransfer.results import markdown
 from xtransfer.samplers import EpochBatches, MultiTaskSampler
 from xtransfer.stage_cli import data_of, parse, seed_of_run
-from xtransfer.steps import stage_folder
 
 USAGE = "usage: xtransfer tasks --mix CONFIG [--mix CONFIG ...] [--out PICTURE.png] [--KEY VALUE ...]"
 

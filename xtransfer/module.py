@@ -51,6 +51,7 @@ class TransferModule(LightningModule):
         warmup: Steps of linear warm-up: a share of all steps if below 1, else their number.
         schedule: What follows: ``linear`` decay to 0 at the last step, or a ``constant`` rate.
         pretrained: Load the encoder's weights; False when a checkpoint follows.
+        adapters: Train adapters in place of the encoder's weights: ``peft_type`` and the settings of that PEFT method.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class TransferModule(LightningModule):
         warmup: float = 0.1,
         schedule: Schedule = "linear",
         pretrained: bool = True,
+        adapters: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["heads"])  # factories are no plain data; stages keep heads as files
@@ -84,7 +86,8 @@ class TransferModule(LightningModule):
         )
         self.tasks = {spec["name"]: spec for spec in tasks}
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
-        self.schedule = schedule
+        self.schedule, self.adapters = schedule, adapters
+        self.start_adapters: Path | None = None  # the folder of those that training goes on with
         self.weight_decay, self.adam_epsilon, self.layer_decay = weight_decay, adam_epsilon, layer_decay
         self.heads = nn.ModuleDict()
         for spec in tasks:
@@ -206,6 +209,11 @@ class TransferModule(LightningModule):
     def on_predict_epoch_end(self) -> None:
         """Search the neighbours of all queries."""
         self.metrics.search()
+
+    def configure_model(self) -> None:
+        """Lay adapters on the encoder for training: its start weights are there, a checkpoint's are not yet read."""
+        if self.adapters and not self.encoder.adapters and (self._trainer is None or self.trainer.state.fn == "fit"):
+            self.encoder.adapt(self.adapters, self.start_adapters)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""

@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from xtransfer.adapters import described
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
+from xtransfer.hand_over import FOLDER
 from xtransfer.kinds import KINDS
 from xtransfer.metrics import RetrievalScores, TaskMetric
 from xtransfer.results import Results, Row
@@ -41,6 +43,7 @@ def result_rows(
         "trained": step.trained,
         "training": training_of(step, cli),
         "encoder": cli.config.model.encoder,
+        "adapters": adapters_of(step),
         "seed": seed(),
         "steps": steps,
         "selected": selected,
@@ -61,6 +64,13 @@ def training_of(step: Step, cli: StageCLI) -> dict[str, Any]:
     if cli.datamodule.training:
         file.write_text(json.dumps(cli.datamodule.training, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def adapters_of(step: Step) -> str:
+    """Return what results tell of adapters: those of the stage, then what became of those before."""
+    stage, own = step.stage, step.parsed.config.model.adapters is not None
+    before = {"merge": "", "keep": f"going on from those of {stage.start}", "drop": f"without those of {stage.start}"}
+    return "; ".join(filter(None, (described(step.folder / FOLDER) if own else "", before[stage.adapters])))
 
 
 def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapping[str, Any]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
@@ -70,7 +71,8 @@ def printed(plan: Plan) -> str:
     for stage in plan.stages:
         cli = parse(stage, plan.folder / f"{stage.number}-{stage.name}")
         block = yaml.safe_load(cli.parser.dump(cli.config))
-        init = {"from": stage.start, "parts": list(stage.parts)} if stage.start or stage.parts else None
+        init: dict[str, Any] | None = {"from": stage.start, "parts": list(stage.parts), "adapters": stage.adapters}
+        init = init if stage.start or stage.parts else None
         stages[stage.name] = block | {"init": init, "select": stage.select, "protocol": stage.protocol}
     whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

@@ -45,6 +45,8 @@ class Row:
         layer: Encoder layer the head read, the embeddings counting as 0.
         pooling: How the head makes one vector of many; empty where it does not.
         threshold: The threshold the score depends on and what it was chosen on; empty where there is none.
+        adapters: Adapters that were trained in place of the encoder, with their size, and what became of those before;
+            empty if there were none.
         seed: The run's seed.
         steps: Optimisation steps of the stage.
         selected: Which of its models was kept: the best by which score, at which step, or the last.
@@ -76,6 +78,7 @@ class Row:
     layer: int | None = None
     pooling: str = ""
     threshold: str = ""
+    adapters: str = ""
     seed: int | None = None
     steps: int = 0
     selected: str = ""

@@ -46,6 +46,7 @@ settings used most
   data.evaluate            further data sets scored with the same head
   trainer.max_epochs       epochs (default: 3); trainer.* are Lightning's Trainer options
   init                     null: start from the pretrained encoder; {{from: STAGE, parts: [encoder, heads]}}
+  init.adapters            merge (default), keep or drop what was trained in the stage before with model.adapters
   select                   best (default), last, or a score such as val/tydiqa/f1/mean
   protocol                 name of the recipe followed; kept with the results
   checkpoint               {{every_steps: 1000, keep: 2}}: how often a snapshot is written, how many are kept

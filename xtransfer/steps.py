@@ -13,6 +13,7 @@ from typing import Any
 from xtransfer.checks import check_stage
 from xtransfer.config import Plan, Stage
 from xtransfer.errors import ConfigError, DataError
+from xtransfer.hand_over import check_adapters_left, history_of, stage_folder
 from xtransfer.stage_cli import StageCLI, data_of, parse
 from xtransfer.versions import versions
 
@@ -77,17 +78,22 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
         if published and published != told["rows_in_source"]:
             log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
     start = next((step for step in before if step.stage.name == stage.start), None)
+    if start is not None and stage.adapters != "merge":
+        check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
     everything = {
         "config": _lasting(cli),
         "start": start and start.identity,
         "parts": stage.parts,
+        "adapters": stage.adapters,
         "select": stage.select,
         "origins": origins,
         "version": versions()["xtransfer"],
     }
     text = json.dumps(everything, sort_keys=True, default=str)
     identity = hashlib.sha256(text.encode()).hexdigest()[:16]
-    chain, trained = (start.chain, start.trained) if start else ((), ())
+    history = history_of(stage, [step.stage for step in before])
+    past = next((step for step in before if step.stage is history), None)
+    chain, trained = (past.chain, past.trained) if past else ((), ())
     if data.trains:
         chain, trained = (*chain, stage.name), (*trained, data.title)
     return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), everything, identity, chain, trained)
@@ -100,8 +106,3 @@ def _lasting(cli: StageCLI) -> dict[str, Any]:
     init = config["data"].get("init_args", {})
     config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
     return config
-
-
-def stage_folder(plan: Plan, stage: Stage) -> Path:
-    """Return a stage's folder within that of its run."""
-    return plan.folder / f"{stage.number}-{stage.name}"

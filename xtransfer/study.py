@@ -30,6 +30,7 @@ COMPARED = {
     "pooling": "pooling",
     "encoder": "encoder",
     "protocol": "protocol",
+    "adapters": "use of adapters",
 }
 """Fields of a row that should agree between rows that are compared, and what they are called."""
 

@@ -15,13 +15,14 @@ from xtransfer.checkpoints import CheckedFiles
 from xtransfer.config import Plan
 from xtransfer.curves import set_aside
 from xtransfer.errors import ConfigError
+from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import result_rows
 from xtransfer.results import Results
 from xtransfer.resuming import Resume, begin, checkpoints_of, facts_of, finish, trained
 from xtransfer.snapshots import Snapshots
 from xtransfer.stage_cli import StageCLI
-from xtransfer.steps import Step, stage_folder
+from xtransfer.steps import Step
 from xtransfer.stopping import StopSignals
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,7 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
             set_aside(folder)
     else:
         noted = {"identity": step.identity, "steps": 0, "selected": "not trained"}
-        if stage.start is not None:
-            start = next(other for other in plan.stages if other.name == stage.start)
-            model.load_parts(stage_folder(plan, start), stage.parts)
+        load_start(model, plan, stage)
         if data.trains:
             noted |= fit(cli, begin(step, facts, resume, allow_change, writes=trainer.is_global_zero))
         if trainer.is_global_zero:
@@ -88,6 +87,7 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
     assert isinstance(files, CheckedFiles)
     files.raise_together(trainer.strategy.broadcast)
     selected = _select(cli, files)
+    hand_over(cli.model, cli.folder, writes=trainer.is_global_zero)
     log.info("%s: trained for %d steps; kept: %s", name, trainer.global_step, selected)
     return {"steps": trainer.global_step, "selected": selected}
 
