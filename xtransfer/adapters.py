@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 METHODS = ("BOFT", "FOURIERFT", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "LORA", "MISS", "OFT")
 """PEFT's methods that can be used: they need no data and no calls of their own in training, and can be merged."""
-BOOKKEEPING = frozenset(
-    ("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode")
-    + ("runtime_config",)
-)
+BOOKKEEPING = {
+    *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
+    *("inference_mode", "runtime_config"),
+}
 """Fields of PEFT's configurations that are not settings."""
 STARTS = (True, False, "gaussian", "orthogonal")
 """Values of ``init_lora_weights`` that leave the weights under the adapters as they are."""
@@ -54,7 +55,7 @@ class Adapters:
             self._load(Path(start))
 
     def save(self, folder: Path) -> None:
-        """Write ``adapter_config.json`` and ``adapter_model.safetensors``, which ``PeftModel.from_pretrained`` reads."""
+        """Write ``adapter_config.json`` and ``adapter_model.safetensors``, for ``PeftModel.from_pretrained``."""
         # Embeddings are never written along: they are the base model's. To find that out, PEFT would ask the hub.
         self._peft.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a model card that says nothing yet
@@ -132,9 +133,8 @@ def check_adapters(settings: Mapping[str, Any], name: str, config: PretrainedCon
     }
     for key in ("target_modules", "feedforward_modules", "modules_to_save"):
         wanted = settings.get(key)
-        for module in (
-            wanted if isinstance(wanted, list | tuple) else ()
-        ):  # PEFT passes over those that it does not find
+        wanted = wanted if isinstance(wanted, list | tuple) else ()  # else a pattern, or left to PEFT
+        for module in wanted:  # PEFT passes over those that it does not find
             if not any(f".{path}".endswith(f".{module}") for path in modules):
                 raise ConfigError(
                     f"model.adapters.{key}: encoder '{name}' has no module '{module}'{nearest(str(module), there)}"
@@ -153,8 +153,13 @@ def check_adapters(settings: Mapping[str, Any], name: str, config: PretrainedCon
         raise ConfigError(f"model.adapters: with these settings encoder '{name}' would not keep its own parameters")
 
 
-def described(folder: Path) -> str:
-    """Return what a result says of adapters that were written to a folder: ``LORA, 1024 weights``; empty if none were."""
+def described(folder: Path, encoder: nn.Module) -> str:
+    """Return what a result says of adapters: ``LORA, 1024 weights beside the encoder's 88000``.
+
+    Args:
+        folder: Where they were written; if they were not, nothing is said.
+        encoder: The encoder, with them merged.
+    """
     if not (folder / WEIGHTS).is_file():
         return ""
     from peft import PeftConfig
@@ -162,4 +167,5 @@ def described(folder: Path) -> str:
     config: Any = PeftConfig.from_pretrained(str(folder))
     with safe_open(folder / WEIGHTS, "pt") as file:
         shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 - it is no mapping
-    return f"{config.peft_type.value}, {sum(map(torch.Size.numel, map(torch.Size, shapes)))} weights"
+    total = sum(parameter.numel() for parameter in encoder.parameters())
+    return f"{config.peft_type.value}, {sum(map(math.prod, shapes))} weights beside the encoder's {total}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from xtransfer.pretrained import (
 
 __all__ = ["Encoder", "check_tokenizer", "load_config", "load_tokenizer", "position_limit", "resolve_encoder"]
 
+log = logging.getLogger(__name__)
 DROPOUTS = (
     "hidden_dropout_prob",  # BERT and its like
     "attention_probs_dropout_prob",
@@ -181,6 +183,9 @@ class Encoder(nn.Module):
         """
         self.adapters = Adapters(self.model, settings, start)
         self._freeze(*self._frozen)
+        sizes = {p: p.numel() for p in self.model.parameters()}
+        trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
+        log.info("adapters: %s trains %d of %d weights", settings["peft_type"], trained, sum(sizes.values()))
 
     def merge_adapters(self) -> None:
         """Work the adapters, if there are any, into the encoder's own parameters, which can be trained again."""

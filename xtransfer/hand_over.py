@@ -1,4 +1,4 @@
-"""What a stage takes over where the stage it starts from has trained adapters: with them merged, kept on or left out."""
+"""What a stage takes over from one that has trained adapters: an encoder with them merged, kept on or left out."""
 
 from __future__ import annotations
 

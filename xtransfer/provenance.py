@@ -43,7 +43,7 @@ def result_rows(
         "trained": step.trained,
         "training": training_of(step, cli),
         "encoder": cli.config.model.encoder,
-        "adapters": adapters_of(step),
+        "adapters": adapters_of(step, cli),
         "seed": seed(),
         "steps": steps,
         "selected": selected,
@@ -66,11 +66,12 @@ def training_of(step: Step, cli: StageCLI) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
-def adapters_of(step: Step) -> str:
+def adapters_of(step: Step, cli: StageCLI) -> str:
     """Return what results tell of adapters: those of the stage, then what became of those before."""
-    stage, own = step.stage, step.parsed.config.model.adapters is not None
+    stage = step.stage
     before = {"merge": "", "keep": f"going on from those of {stage.start}", "drop": f"without those of {stage.start}"}
-    return "; ".join(filter(None, (described(step.folder / FOLDER) if own else "", before[stage.adapters])))
+    own = described(step.folder / FOLDER, cli.model.encoder) if cli.config.model.adapters else ""
+    return "; ".join(filter(None, (own, before[stage.adapters])))
 
 
 def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapping[str, Any]) -> list[Row]:
