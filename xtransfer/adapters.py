@@ -19,7 +19,7 @@ from xtransfer.pretrained import load_model
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-METHODS = ("BOFT", "FOURIERFT", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "LORA", "MISS", "OFT")
+METHODS = ("FOURIERFT", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "LORA", "MISS", "OFT")
 """PEFT's methods that can be used: they need no data and no calls of their own in training, and can be merged."""
 BOOKKEEPING = {
     *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
@@ -49,8 +49,6 @@ class Adapters:
 
         # Not `peft.inject_adapter_in_model`: this object, which is no part of the model, knows how to write and merge.
         self._peft: Any = PeftModel(model, config)
-        if model.is_gradient_checkpointing:  # PEFT has sent gradients through all layers, frozen ones too
-            model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         if start is not None:
             self._load(Path(start))
 
@@ -88,8 +86,7 @@ def peft_config(settings: Mapping[str, Any]) -> PeftConfig:
         ConfigError: PEFT is not installed, or a setting is unknown or refused.
     """
     try:
-        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-        from peft.utils import PeftType
+        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
     except ImportError as error:
         raise ConfigError("model.adapters needs the package peft: pip install xtransfer[peft]") from error
     method = settings.get("peft_type")

@@ -98,6 +98,7 @@ class Encoder(nn.Module):
             enable({"use_reentrant": False})
             # Switched on with it, this would send gradients through frozen layers.
             self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
+        self._checkpointing = gradient_checkpointing
 
     def forward(
         self,
@@ -182,6 +183,8 @@ class Encoder(nn.Module):
             ConfigError: PEFT is not installed or refuses the settings, or the adapters in the folder are others.
         """
         self.adapters = Adapters(self.model, settings, start)
+        if self._checkpointing:  # PEFT has switched it on again
+            self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         self._freeze(*self._frozen)
         sizes = {p: p.numel() for p in self.model.parameters()}
         trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
