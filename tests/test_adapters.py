@@ -306,7 +306,11 @@ def test_a_printed_configuration_says_what_becomes_of_adapters(config):
         ("init", {"adapters": "kep"}, "init.adapters: found 'kep'; did you mean 'keep'"),
         ("init", {"from": "plain", "adapters": "drop"}, "stage 'plain' trains no adapters; set model.adapters there"),
         ("init", {"parts": ["heads"], "adapters": "drop"}, "the encoder is not among init.parts"),
-        ("data", {"class_path": "Tatoeba", "init_args": {"languages": ["de"], "data_dir": str(DATA)}}, "nothing is trained"),
+        (
+            "data",
+            {"class_path": "Tatoeba", "init_args": {"languages": ["de"], "data_dir": str(DATA)}},
+            "nothing is trained",
+        ),
         ("model.adapters.r", 2, r"model.adapters \{.*'r': 4.*this one \{.*'r': 2"),
     ],
 )

@@ -87,7 +87,7 @@ def test_init_says_where_weights_come_from():
     [
         ({"stages": {"a": {"init": {"from": "mlni"}}}}, "init.from names 'mlni'"),
         ({"stages": {"mnli": {}, "b": {"init": {"from": "mlni"}}}}, "did you mean 'mnli'"),
-        ({"stages": {"a": {"init": {"parts_": []}}}}, "'from' and 'parts'"),
+        ({"stages": {"a": {"init": {"parts_": []}}}}, "'from', 'parts', 'adapters'"),
         ({"stages": {"../a": {}}}, "cannot name a folder"),
         ({"stages": []}, "expected a mapping"),
         ({"stages": {"a": None}}, "every stage is null"),

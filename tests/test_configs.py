@@ -96,6 +96,25 @@ RUNS = {
             "tydiqa_alone": {"tydiqa": "en ru", "xquad": "de zh"},
         },
     ),
+    "small/lora_mnli_then_tydiqa.yaml": (
+        [
+            *("--stages.mnli.data.splits", OWN_ROWS),
+            *(
+                word
+                for stage in ("merged", "kept", "alone")
+                for word in (
+                    f"--stages.{stage}.data.splits",
+                    QA_ROWS,
+                    f"--stages.{stage}.data.languages",
+                    "[en, ru]",
+                    f"--stages.{stage}.data.evaluate",
+                    "[{class_path: XQuAD, init_args: {languages: [de, zh]}}]",
+                )
+            ),
+        ],
+        {"mnli": {"mnli": "en"}}
+        | {stage: {"tydiqa": "en ru", "xquad": "de zh"} for stage in ("merged", "kept", "alone")},
+    ),
     "small/siqa_then_xcopa.yaml": (
         ["--stages.xcopa.data.languages", "[it, zh]"],
         {"siqa": {"siqa": "en"}, "xcopa": {"xcopa": "it zh"}},

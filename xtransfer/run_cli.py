@@ -75,6 +75,7 @@ OWN = tuple(f"{name}=" for name in ("--config", *CHOICES))
 """Options of this command's own that may be written with an equals sign."""
 
 NOISE = (
+    ".*is_gradient_checkpointing.*",  # PEFT asks for it
     ".*does not have many workers.*",
     ".*Checkpoint directory.*exists.*",
     ".*Experiment logs directory.*exists.*",
