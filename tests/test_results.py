@@ -37,6 +37,7 @@ FULL = row(
     layer=7,
     pooling="mean",
     threshold="0.5 given",
+    adapters="LORA, 1024 weights beside the encoder's 88000",
     trained=["squad_v1"],
     protocol="xtreme",
     seed=1,

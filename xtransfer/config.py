@@ -189,7 +189,9 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     if init is None:
         return Stage(name, len(before) + 1, merged, None, (), select, protocol, checkpoint)
     if not isinstance(init, Mapping) or set(init) - {"from", "parts", "adapters"}:
-        raise ConfigError(f"stage '{name}': init is null or has the keys 'from', 'parts', 'adapters', found {init!r:.80}")
+        raise ConfigError(
+            f"stage '{name}': init is null or has the keys 'from', 'parts', 'adapters', found {init!r:.80}"
+        )
     start = init.get("from", before[-1] if before else None)
     if start is not None and start not in before:
         raise ConfigError(

@@ -36,6 +36,7 @@ settings used most
   model.freeze_embeddings  leave the word embeddings as they are
   model.freeze_layers      leave the lowest layers as they are
   model.layer_decay        learning rate of a layer against the one above
+  model.adapters           train adapters in place of the encoder, e.g. {{peft_type: LORA, r: 8}}
   data                     the task, e.g. MNLI; `xtransfer tasks` lists them
   data.data_dir            folder with the data sets' own files; without it the hub is read
   data.batch_size          examples in a training batch
@@ -45,8 +46,9 @@ settings used most
   data.splits              which rows serve as what, e.g. {{train: "train[:3000]"}}
   data.evaluate            further data sets scored with the same head
   trainer.max_epochs       epochs (default: 3); trainer.* are Lightning's Trainer options
-  init                     null: start from the pretrained encoder; {{from: STAGE, parts: [encoder, heads]}}
-  init.adapters            merge (default), keep or drop what was trained in the stage before with model.adapters
+  init                     null: start from the pretrained encoder; {{from: STAGE, parts: [encoder, heads],
+                           adapters: merge}}; adapters of the stage before are merged, or with keep trained on, or with
+                           drop left out
   select                   best (default), last, or a score such as val/tydiqa/f1/mean
   protocol                 name of the recipe followed; kept with the results
   checkpoint               {{every_steps: 1000, keep: 2}}: how often a snapshot is written, how many are kept
