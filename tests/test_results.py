@@ -39,6 +39,7 @@ FULL = row(
     threshold="0.5 given",
     adapters="LORA, 1024 weights beside the encoder's 88000",
     trained=["squad_v1"],
+    training={"shots": 3},
     protocol="xtreme",
     seed=1,
     steps=90,
