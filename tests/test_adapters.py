@@ -328,6 +328,12 @@ def test_a_fault_stops_the_run_before_anything_is_trained(config, tmp_path, path
     assert not (tmp_path / "runs/toy/1-plain").exists()
 
 
+def test_the_first_stage_has_no_adapters_to_keep(config):
+    config["stages"]["mnli"] = {"data": "MNLI", "init": {"adapters": "keep"}}
+    with pytest.raises(ConfigError, match="stage 'mnli': init.adapters: keep: it starts from no stage"):
+        run(config)
+
+
 def test_without_peft_the_message_says_what_to_install(tiny_encoder, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"pip install xtransfer\[peft\]"):

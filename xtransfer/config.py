@@ -203,6 +203,10 @@ def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:
     adapters = str(init.get("adapters", "merge"))
     if adapters not in ADAPTERS:
         raise ConfigError(f"stage '{name}': init.adapters: found '{adapters}'{nearest(adapters, ADAPTERS)}")
+    if adapters != "merge" and start is None:
+        raise ConfigError(
+            f"stage '{name}': init.adapters: {adapters}: it starts from no stage that could have left any"
+        )
     return Stage(name, len(before) + 1, merged, start, tuple(map(str, parts)), select, protocol, checkpoint, adapters)
 
 
