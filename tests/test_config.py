@@ -176,3 +176,60 @@ def test_an_unknown_file_has_a_hint():
         ConfigError, match=r"no configuration file 'mnli_then_tydiq.yaml'.*did you mean 'mnli_then_tydiqa"
     ):
         find("mnli_then_tydiq.yaml")
+
+
+# ------------------------------------------------------------------ files made of others
+def test_a_file_is_laid_over_those_it_includes(tmp_path):
+    (tmp_path / "a.yaml").write_text("model: {encoder: one, lr: 1.0}\nstages: {first: {data: MNLI}}\n")
+    (tmp_path / "b.yaml").write_text("model: {lr: 2.0}\nstages: {second: {data: TyDiQA}}\n")
+    (tmp_path / "c.yaml").write_text("include: [a.yaml, b.yaml]\nmodel: {dropout: 0.5}\n")
+    plan = read([tmp_path / "c.yaml"])
+    assert plan == read([tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml"])
+    assert [stage.name for stage in plan.stages] == ["first", "second"]
+    assert plan.stages[0].config["model"] == {"encoder": "one", "lr": 2.0, "dropout": 0.5}
+    assert plan.name == "c"
+    (tmp_path / "d.yaml").write_text("include: [c.yaml, trainer/cpu.yaml]\n")  # a shipped one, and one within another
+    assert read([tmp_path / "d.yaml"]).stages[0].config["trainer"]["accelerator"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("include: [x.yaml]", "x.yaml: includes itself: x.yaml -> x.yaml"),
+        ("include: [y.yaml]", "x.yaml: includes itself: x.yaml -> y.yaml -> x.yaml"),
+        ("include: a.yaml", "x.yaml: include: expected a list of configuration files, found 'a.yaml'"),
+        ("include: [nowhere.yaml]", "no configuration file 'nowhere.yaml'"),
+    ],
+)
+def test_what_cannot_be_included(tmp_path, content, message):
+    (tmp_path / "x.yaml").write_text(content)
+    (tmp_path / "y.yaml").write_text("include: [x.yaml]")
+    with pytest.raises(ConfigError, match=message):
+        read([tmp_path / "x.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every_step": 5}, "stage 'mnli': unknown key 'checkpoint.every_step'.*every_steps"),
+        ({"every_steps": 0}, "stage 'mnli': checkpoint.every_steps: expected a whole number from 1, found 0"),
+        ({"keep": "all"}, "stage 'mnli': checkpoint.keep: expected a whole number from 1, found 'all'"),
+        (5, "stage 'mnli': checkpoint has the keys every_steps, keep, found 5"),
+    ],
+)
+def test_how_snapshots_cannot_be_asked_for(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        expand({"data": "MNLI", "checkpoint": settings})
+
+
+def test_snapshots_may_differ_by_stage():
+    plan = expand(
+        {
+            "checkpoint": {"every_steps": 50},
+            "stages": {"a": {"data": "MNLI"}, "b": {"checkpoint": {"keep": 9}, "data": "MNLI"}},
+        }
+    )
+    assert [dict(stage.checkpoint) for stage in plan.stages] == [
+        {"every_steps": 50, "keep": 2},
+        {"every_steps": 50, "keep": 9},
+    ]

@@ -50,6 +50,8 @@ MIXED = (
     *("hellaswag", "cosmosqa", "commonsenseqa", "ccg"),
 )
 
+ALONE = ("anli_plus", "mnli", "squad_v1", "squad_v2", "cosmosqa", "commonsenseqa", "ccg")
+
 # What differs on three rows a task and an encoder of two layers, and what is scored then: stage -> task -> languages.
 RUNS = {
     "demo.yaml": (
@@ -143,6 +145,13 @@ RUNS = {
             f"{target.replace('xquad', 'tydiqa')}{before}": scored_in
             for before in ("", "_alone")
             for target, (_, scored_in) in TARGETS.items()
+        },
+    ),
+    "small/multitask_alone.yaml": (
+        ["--model.freeze_layers", "1", "--data.splits", "{test: validation}"],
+        {
+            **{task: {task: "en"} for task in MIXED if task in ALONE},
+            "anli_plus": dict.fromkeys(MIXED[:5] + ("mnli",), "en"),
         },
     ),
     "small/study.yaml": (
