@@ -151,7 +151,7 @@ RUNS = {
         ["--model.freeze_layers", "1", "--data.splits", "{test: validation}"],
         {
             **{task: {task: "en"} for task in MIXED if task in ALONE},
-            "anli_plus": dict.fromkeys(MIXED[:5] + ("mnli",), "en"),
+            "anli_plus": dict.fromkeys((*MIXED[:5], "mnli"), "en"),
         },
     ),
     "small/study.yaml": (
