@@ -8,8 +8,8 @@ Without `--config` it makes a small run of its own: a mix of the two demonstrati
 a random encoder, dropout, two workers and two accumulated batches. Settings that follow `--config` are handed on to
 `xtransfer fit`.
 
-A run is interrupted up to `--in-a-row` times and then left to finish. Compared are the digests of all weights it leaves,
-and all its scores. After every interruption each checkpoint that lies in the run's folder is read. Every run is a
+A run is interrupted up to `--in-a-row` times and then left to finish. Compared are the digests of all weights it
+leaves, and all its scores. After every interruption each checkpoint that lies in the run's folder is read. Every run is a
 process of its own, forked from this one, so that the imports are paid once; a signal goes to it and to its workers, as
 from a scheduler or a terminal.
 """
@@ -85,7 +85,9 @@ def interrupted_runs(
         print(f"{name}: {'; '.join(done) or 'not interrupted'}: {told}", flush=True)
         if same:
             shutil.rmtree(folder / name)
-    print(f"{kills} interruptions in {runs} runs: {equal} runs ended with the weights and scores of the undisturbed one")
+    print(
+        f"{kills} interruptions in {runs} runs: {equal} runs ended with the weights and scores of the undisturbed one"
+    )
     print(f"faults on the way: {len(faults)}", *faults, sep="\n  ")
     return equal == runs and not faults
 
@@ -220,10 +222,10 @@ def _options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--kills", type=int, default=30, help="interruptions in all")
     parser.add_argument("--in-a-row", type=int, default=3, help="interruptions of one run at most")
-    parser.add_argument("--signals", nargs="+", default=["KILL"], choices=sorted(STATUS), help="what is sent, by chance")
+    parser.add_argument("--signals", nargs="+", default=["KILL"], choices=sorted(STATUS), help="what is sent")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--temporary", type=Path, help="temporary folder, e.g. one on another file system")
-    parser.add_argument("--folder", type=Path, help="where the runs go; default a new folder here, removed if all is well")
+    parser.add_argument("--folder", type=Path, help="where the runs go; default a new one, removed if all is well")
     parser.add_argument("--config", help="a configuration in place of the small run of this script")
     return parser.parse_known_args(arguments)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xtransfer.config import Plan, expand, parse_overrides, read
-from xtransfer.errors import ConfigError
+from xtransfer.errors import ConfigError, DataError
 from xtransfer.layer_sweep import scores_by_layer
 from xtransfer.lock import locked
 from xtransfer.predictions import PredictionWriter
@@ -18,7 +18,7 @@ from xtransfer.results import Results
 from xtransfer.resuming import Resume, unfinished
 from xtransfer.stage_cli import StageCLI, data_of
 from xtransfer.steps import Step, prepare
-from xtransfer.stopping import OnPreempt, StopSignals
+from xtransfer.stopping import OnPreempt, Stopped, StopSignals
 from xtransfer.training import build, release, train
 
 __all__ = ["evaluate", "expand", "layers", "prepare", "run"]
@@ -71,10 +71,14 @@ def run(
                 else train(plan, step, resume, allow_config_change, signals)
                 for step in steps
             ]
-    except SystemExit as stopped:
-        if signals.number == signal.SIGINT:  # a notebook lives on
-            raise KeyboardInterrupt from stopped
+    except (ConfigError, DataError):
         raise
+    except BaseException as error:  # a signal may interrupt anything, and what it breaks ends the run as it would
+        if not signals.number:
+            raise
+        if not isinstance(error, KeyboardInterrupt | SystemExit):
+            log.warning("while stopping: %s: %s", type(error).__name__, error)
+        raise (KeyboardInterrupt if signals.number == signal.SIGINT else Stopped(signals.number)) from error
     return Results(row for found in results for row in found)
 
 

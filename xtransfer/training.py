@@ -94,6 +94,7 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
 
 def keep(cli: StageCLI, noted: Mapping[str, Any]) -> None:
     """Write the parts a stage hands over, and a mark that its training is over."""
+    (cli.folder / "TRAINED").unlink(missing_ok=True)  # it may be of other weights
     cli.model.save_parts(cli.folder)
     cli.datamodule.load_tokenizer().save_pretrained(cli.folder / "encoder")
     (cli.folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
