@@ -9,9 +9,9 @@ a random encoder, dropout, two workers and two accumulated batches. Settings tha
 `xtransfer fit`.
 
 A run is interrupted up to `--in-a-row` times and then left to finish. Compared are the digests of all weights it
-leaves, and all its scores. After every interruption each checkpoint that lies in the run's folder is read. Every run is a
-process of its own, forked from this one, so that the imports are paid once; a signal goes to it and to its workers, as
-from a scheduler or a terminal.
+leaves, and all its scores. After every interruption each checkpoint that lies in the run's folder is read. Every run is
+a process of its own, forked from this one, so that the imports are paid once; a signal goes to it and to its workers,
+as from a scheduler or a terminal.
 """
 
 from __future__ import annotations

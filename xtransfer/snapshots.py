@@ -44,7 +44,6 @@ class Snapshots(Callback):
         self._last: int | None = None
         self._writing = ""
         self._loss: tuple[torch.Tensor, str] | None = None
-        self._in_all: list[int] = []
 
     # ------------------------------------------------------------------ when
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,9 +77,6 @@ class Snapshots(Callback):
         """Look at the last loss before a model is chosen, and take the signals over from Lightning."""
         self._look_at_loss()
         self.signals.install()
-        if self.signals.patient and trainer.world_size > 1:  # processes may have unequally many batches
-            batches = torch.tensor(trainer.num_val_batches, device=trainer.strategy.root_device)
-            self._in_all = trainer.strategy.reduce(batches, reduce_op="min").tolist()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signals over from Lightning."""
@@ -108,8 +104,7 @@ class Snapshots(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Stop in the middle of a validation, which will be done again from its start."""
-        everywhere = trainer.world_size == 1 or batch_idx < self._in_all[dataloader_idx]
-        if not (self.signals.patient and everywhere and self.signals.asked(trainer, batch_idx)):
+        if not (self.signals.patient and self.signals.asked(trainer, batch_idx)):
             return
         loop = trainer.fit_loop.epoch_loop
         # Between accumulated batches, and once Lightning counts training as over, an older snapshot has to do.
