@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xtransfer.config import Plan, expand, parse_overrides, read
-from xtransfer.errors import ConfigError, DataError
+from xtransfer.errors import ConfigError
 from xtransfer.layer_sweep import scores_by_layer
 from xtransfer.lock import locked
 from xtransfer.predictions import PredictionWriter
@@ -18,7 +17,7 @@ from xtransfer.results import Results
 from xtransfer.resuming import Resume, unfinished
 from xtransfer.stage_cli import StageCLI, data_of
 from xtransfer.steps import Step, prepare
-from xtransfer.stopping import OnPreempt, Stopped, StopSignals
+from xtransfer.stopping import OnPreempt, StopSignals
 from xtransfer.training import build, release, train
 
 __all__ = ["evaluate", "expand", "layers", "prepare", "run"]
@@ -63,22 +62,11 @@ def run(
     if resume == "must" and not any(unfinished(step) for step in steps if not step.done):
         raise ConfigError(f"--resume must: no stage in {plan.folder} was interrupted; to begin, leave the option out")
     signals = StopSignals(on_preempt)
-    try:
-        with locked(plan.folder), signals.heeded():
-            results = [
-                _done(plan, step)
-                if step.done and not force
-                else train(plan, step, resume, allow_config_change, signals)
-                for step in steps
-            ]
-    except (ConfigError, DataError):
-        raise
-    except BaseException as error:  # a signal may interrupt anything, and what it breaks ends the run as it would
-        if not signals.number:
-            raise
-        if not isinstance(error, KeyboardInterrupt | SystemExit):
-            log.warning("while stopping: %s: %s", type(error).__name__, error)
-        raise (KeyboardInterrupt if signals.number == signal.SIGINT else Stopped(signals.number)) from error
+    with locked(plan.folder), signals.heeded():
+        results = [
+            _done(plan, step) if step.done and not force else train(plan, step, resume, allow_config_change, signals)
+            for step in steps
+        ]
     return Results(row for found in results for row in found)
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
+from xtransfer.errors import ConfigError, DataError
+
 log = logging.getLogger(__name__)
 ASK_EVERY = 10
 """Several processes ask each other for signals once in so many optimisation steps."""
@@ -50,11 +52,26 @@ class StopSignals:
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Heed the signals, and afterwards leave everything as it was."""
+        """Heed the signals, and afterwards leave everything as it was.
+
+        A signal may interrupt anything; whatever breaks by it, the run ends as one that was asked to stop.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, so that a notebook lives on.
+            Stopped: After another signal.
+        """
         before = {number: signal.getsignal(number) for number in _heeded()}
         self.install()
         try:
             yield
+        except (ConfigError, DataError):
+            raise
+        except BaseException as error:
+            if not self.number:
+                raise
+            if not isinstance(error, KeyboardInterrupt | SystemExit):
+                log.warning("while stopping: %s: %s", type(error).__name__, error)
+            raise (KeyboardInterrupt if self.number == signal.SIGINT else Stopped(self.number)) from error
         finally:
             for number, handler in before.items():
                 _set(number, handler)
