@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import string
@@ -70,7 +71,16 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_json: 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    freeze_imports()
     return folder
+
+
+def freeze_imports() -> None:
+    """Keep the garbage collector, which every stage of a run calls, from going through all that is imported."""
+    import xtransfer.pipeline  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,8 @@ class CheckedFiles(CheckpointIO):
 def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
     """Replace a file by a new one, in one step, and keep its digest beside it.
 
-    While the file is exchanged, the digests of both are kept, so that at every moment the one that lies there is known.
+    While the file is exchanged, the digests of both are kept, so that at every moment the one that lies there is known;
+    after an exchange that was interrupted, those of all that may lie there.
 
     Args:
         path: The file.
@@ -103,7 +104,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
             stream = _Hashed(file)
             fill(stream)  # type: ignore[arg-type]
             _to_disk(file)
-        _note(path, [*_known(path)[-1:], f"{stream.digest.hexdigest()} {stream.size}"])
+        _note(path, [*_known(path), f"{stream.digest.hexdigest()} {stream.size}"])
         os.replace(temporary, path)
         _folder_to_disk(path.parent)
         _note(path, [f"{stream.digest.hexdigest()} {stream.size}"])

@@ -12,6 +12,14 @@ from filelock import FileLock, Timeout
 
 from xtransfer.errors import ConfigError
 
+RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+"""Where torchrun, SLURM and Lightning put the number of a process, or of its machine."""
+
+
+def first_process() -> bool:
+    """Say whether this is the first of the processes that train together, or the only one."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -25,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: Another process holds it.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
+    if not first_process():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)

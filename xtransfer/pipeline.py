@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,18 +62,11 @@ def run(
     if resume == "must" and not any(unfinished(step) for step in steps if not step.done):
         raise ConfigError(f"--resume must: no stage in {plan.folder} was interrupted; to begin, leave the option out")
     signals = StopSignals(on_preempt)
-    try:
-        with locked(plan.folder), signals.heeded():
-            results = [
-                _done(plan, step)
-                if step.done and not force
-                else train(plan, step, resume, allow_config_change, signals)
-                for step in steps
-            ]
-    except SystemExit as stopped:
-        if signals.number == signal.SIGINT:  # a notebook lives on
-            raise KeyboardInterrupt from stopped
-        raise
+    with locked(plan.folder), signals.heeded():
+        results = [
+            _done(plan, step) if step.done and not force else train(plan, step, resume, allow_config_change, signals)
+            for step in steps
+        ]
     return Results(row for found in results for row in found)
 
 

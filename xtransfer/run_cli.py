@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from xtransfer.errors import ConfigError, nearest
+from xtransfer.lock import first_process
 
 RUN_HELP = """\
 usage: xtransfer {command} --config FILE [--config FILE ...] [--KEY VALUE ...]
@@ -139,7 +139,7 @@ def run(command: str, words: list[str]) -> int:
 
 def _say(text: str) -> None:
     """Print, but in one process only where a strategy has started several."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if first_process():
         print(text)
 
 
@@ -206,8 +206,7 @@ def quiet() -> None:
     import transformers
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    logging.getLogger("xtransfer").setLevel(logging.INFO if first else logging.WARNING)
+    logging.getLogger("xtransfer").setLevel(logging.INFO if first_process() else logging.WARNING)
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("lightning"):
             logging.getLogger(name).setLevel(logging.WARNING)

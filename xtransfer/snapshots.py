@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from xtransfer.checkpoints import CheckedFiles, remove
 from xtransfer.errors import DataError
@@ -73,8 +74,25 @@ class Snapshots(Callback):
         self._loss = (loss.detach(), where)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last loss before a model is chosen."""
+        """Look at the last loss before a model is chosen, and take the signals over from Lightning."""
         self._look_at_loss()
+        self.signals.install()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals over from Lightning."""
+        self.signals.install()
+
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop if a signal came."""
+        self.signals.stop_if_asked()
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop if a signal came and the stage is trained."""
+        self.signals.stop_if_asked()
 
     def on_validation_batch_end(
         self,
@@ -104,6 +122,16 @@ class Snapshots(Callback):
         self.signals.patient = False
 
     # ------------------------------------------------------------------ what
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let the best model be found though the run's folder was moved: Lightning would forget its score."""
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and state and str(callback.dirpath) == str(self.folder.resolve()):
+                before, now = str(state["dirpath"]), str(callback.dirpath)
+                for key in ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path"):
+                    state[key] = state[key].replace(before, now)
+                state["best_k_models"] = {k.replace(before, now): v for k, v in state["best_k_models"].items()}
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Make the loops' state say what it means: all batches before are done, and whether a validation is due."""
         if not self._writing:

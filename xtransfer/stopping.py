@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
+from xtransfer.errors import ConfigError, DataError
+
 log = logging.getLogger(__name__)
 ASK_EVERY = 10
 """Several processes ask each other for signals once in so many optimisation steps."""
@@ -36,7 +38,7 @@ class StopSignals:
     """Notes SIGTERM, SIGINT (Ctrl-C) and, under SLURM, SIGUSR1.
 
     While a stage trains, the run stops at the next optimisation step, with a snapshot; at other times, and at a second
-    Ctrl-C, at once.
+    Ctrl-C, at once. An exception that a handler raises may be lost, so that scoring asks at every batch as well.
 
     Args:
         on_preempt: ``requeue``: under SLURM, put the job back into the queue after SIGTERM or SIGUSR1.
@@ -44,17 +46,32 @@ class StopSignals:
 
     def __init__(self, on_preempt: OnPreempt = "exit") -> None:
         self.on_preempt = on_preempt
-        self.number = 0
+        self.number, self._process = 0, os.getpid()
         self.patient = False
         """Whether there will be an optimisation step to stop at."""
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Heed the signals, and afterwards leave everything as it was."""
+        """Heed the signals, and afterwards leave everything as it was.
+
+        A signal may interrupt anything; whatever breaks by it, the run ends as one that was asked to stop.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, so that a notebook lives on.
+            Stopped: After another signal.
+        """
         before = {number: signal.getsignal(number) for number in _heeded()}
         self.install()
         try:
             yield
+        except (ConfigError, DataError):
+            raise
+        except BaseException as error:
+            if not self.number:
+                raise
+            if not isinstance(error, KeyboardInterrupt | SystemExit):
+                log.warning("while stopping: %s: %s", type(error).__name__, error)
+            raise (KeyboardInterrupt if self.number == signal.SIGINT else Stopped(self.number)) from error
         finally:
             for number, handler in before.items():
                 _set(number, handler)
@@ -74,6 +91,15 @@ class StopSignals:
         self.number = self.number or (signal.SIGTERM if agreed else 0)
         return agreed
 
+    def stop_if_asked(self) -> None:
+        """Stop at once if a signal came, where there is no optimisation step to wait for.
+
+        Raises:
+            Stopped: One came.
+        """
+        if self.number and not self.patient:
+            raise Stopped(self.number)
+
     def stop(self, trainer: Trainer) -> None:
         """Stop, and put the job back into SLURM's queue if that is wanted.
 
@@ -90,6 +116,8 @@ class StopSignals:
         raise Stopped(self.number)
 
     def _note(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._process:  # a worker that was forked inherits the handler
+            return
         if self.number and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number

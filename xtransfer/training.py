@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,11 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
     else:
         noted = {"identity": step.identity, "steps": 0, "selected": "not trained"}
         load_start(model, plan, stage)
+        snapshot = begin(step, facts, resume, allow_change, writes=trainer.is_global_zero) if data.trains else None
+        if trainer.is_global_zero:
+            (folder / "TRAINED").unlink(missing_ok=True)  # of other weights, which are replaced now
         if data.trains:
-            noted |= fit(cli, begin(step, facts, resume, allow_change, writes=trainer.is_global_zero))
+            noted |= fit(cli, snapshot)
         if trainer.is_global_zero:
             keep(cli, noted)
     results = score(plan, step, cli, noted)
@@ -80,7 +84,9 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
     trainer, name = cli.trainer, cli.stage.name
     if snapshot is not None and trainer.is_global_zero:
         set_aside(cli.folder)
-    trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # the DataModule is
+        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
     if not trainer.state.finished:
         raise ConfigError(f"stage '{name}' was interrupted")
     files = trainer.strategy.checkpoint_io

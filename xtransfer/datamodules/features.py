@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -78,6 +79,15 @@ def longest_first(features: FeatureSet, rank: int = 0, world_size: int = 1) -> D
     return Subset(features, places[rank::world_size])
 
 
+def heedless(worker: int) -> None:
+    """Let a worker process leave signals to the one that trains, which stops in good order and its workers with it.
+
+    A scheduler sends its signals to all of them, and so does a terminal.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class BatchesOf(NamedTuple):
     """How evaluation batches are made.
 
@@ -111,6 +121,7 @@ def evaluation_loaders(
             batch_size=batches.size,
             collate_fn=collate_fn,
             num_workers=batches.workers,
+            worker_init_fn=heedless,
             persistent_workers=batches.workers > 0,
         )
     return loaders

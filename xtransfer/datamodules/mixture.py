@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from xtransfer.datamodules.cache import FeatureSet
-from xtransfer.datamodules.features import batch_of
+from xtransfer.datamodules.features import batch_of, heedless
 from xtransfer.kinds import KINDS, Feature
 from xtransfer.samplers import Draw, EpochBatches, Mix, MultiTaskSampler, ShuffledBatches
 from xtransfer.task import Task
@@ -171,6 +171,7 @@ def training_loader(
         batch_sampler=order,  # asks for Draws
         collate_fn=data.collate,
         num_workers=workers,
+        worker_init_fn=heedless,
         persistent_workers=workers > 0,
     )
 
