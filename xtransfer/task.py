@@ -19,7 +19,7 @@ WHERE = "_where"
 PART = "_part"
 """Reserved column of joined data sets: the name of the one a row is of; rows are counted by it."""
 
-KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval"]
+KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval", "mlm"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -80,7 +80,7 @@ class Task:
 
     Args:
         name: Short name, also that of its files of predictions.
-        kind: Which of the five kinds of task it is.
+        kind: Which of the six kinds of task it is.
         fields: Role -> column, e.g. ``{"text": "premise", "pair": "hypothesis", "label": "label"}``. A value may
             reach inside (``choices.text``), be a template (``{premise} What was the {question}?``; over a list
             column it gives a list) or a list of these.

@@ -1,0 +1,34 @@
+"""Plain text, one example a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xtransfer.errors import DataError
+from xtransfer.sources.files import File, FileSource
+from xtransfer.task import WHERE, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLines(FileSource):
+    """Text files; each line that is not blank is a row.
+
+    Rows have `text`, without the white space around it, and `blank`, the number of blank lines that were skipped before
+    it.
+    """
+
+    def parse(self, file: File, language: str) -> Iterator[Row]:
+        """Yield one row a line that is not blank.
+
+        Raises:
+            DataError: There is no such line.
+        """
+        blank, read = 0, 0
+        for read, line in file.lines():
+            text = line.strip()
+            if text:
+                yield {"text": text, "blank": blank, WHERE: f"{file.name}:{read}"}
+            blank = 0 if text else blank + 1
+        if blank == read:
+            raise DataError(f"{file.name}: expected a text in at least one line, found {read} blank lines")
