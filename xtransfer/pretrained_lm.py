@@ -34,18 +34,20 @@ class Place(NamedTuple):
 
 PLACES = (
     Place("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),  # RoBERTa, XLM-R
-    Place(
-        "cls.predictions.transform.dense",  # BERT, DeBERTa
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions.bias",
+    Place(  # BERT, DeBERTa as transformers saves it
+        "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias", "hidden_act"
+    ),
+    Place(  # DeBERTa as it was published
+        "lm_predictions.lm_head.dense",
+        "lm_predictions.lm_head.LayerNorm",
+        "lm_predictions.lm_head.bias",
         "hidden_act",
     ),
-    Place("lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", "lm_predictions.lm_head.bias", "hidden_act"),
     Place("vocab_transform", "vocab_layer_norm", "vocab_projector.bias", "activation"),  # DistilBERT
     Place("head.dense", "head.norm", "decoder.bias", "classifier_activation"),  # ModernBERT
     Place("generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.bias"),  # ELECTRA
 )
-"""What transformers' models for masked words call the parts of their heads; the third is DeBERTa-v3's own checkpoint."""
+"""What transformers' models for masked words call the parts of their heads."""
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -70,7 +72,7 @@ def fresh_lm_head(config: PretrainedConfig, words: nn.Embedding) -> MaskedLMHead
         ConfigError: Its own head has an activation that ours has not.
     """
     with torch.device("meta"):
-        model: nn.Module = AutoModelForMaskedLM.from_config(config)
+        model: nn.Module = AutoModelForMaskedLM.from_config(config)  # type: ignore[no-untyped-call]
     place = place_of(model)
     options: dict[str, Any] = {"embedding_size": words.embedding_dim}
     if place is not None:

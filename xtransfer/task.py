@@ -19,6 +19,9 @@ WHERE = "_where"
 PART = "_part"
 """Reserved column of joined data sets: the name of the one a row is of; rows are counted by it."""
 
+BLANK = "_blank"
+"""Reserved column of plain text: the number of blank lines that were skipped before the row; they are counted."""
+
 KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval", "mlm"]
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +35,7 @@ IN_SPEC = "name kind labels labels_from_train languages train_languages metric o
 
 def columns(row: Mapping[str, Any]) -> list[str]:
     """Return the names of a row's columns, without the reserved ones."""
-    return [name for name in row if name not in (WHERE, PART)]
+    return [name for name in row if name not in (WHERE, PART, BLANK)]
 
 
 class Source(ABC):

@@ -60,13 +60,9 @@ class MaskedLM(Kind):
             )
 
     def example(self, row: Row, task: Task, language: str) -> Example:
-        """Read a text, and how many blank lines stood before it where the source says so."""
-        # Not None, which would mean that nothing can be learned from the row.
-        return {
-            "text": text_of(task, row, language, "text"),
-            "label": 0,
-            "blank": task.read(row, "blank") or 0,
-        }
+        """Read a text."""
+        # The label is not None, which would mean that nothing can be learned from the row.
+        return {"text": text_of(task, row, language, "text"), "label": 0}
 
     def encode(
         self,
@@ -87,7 +83,6 @@ class MaskedLM(Kind):
             kept = cut(whole, max_length - layout.single_specials)
             counts["empty_text"] += not whole
             counts["truncated"] += len(kept) < len(whole)
-            counts["lines_blank"] += example["blank"]
             feature = layout.single(kept) | {"index": example["index"], "part": 0, "meta": {"gold": None}}
             yield feature if train else self.shown(feature, task, vocabulary, seed_of("masks", example["index"]))
 
