@@ -37,7 +37,6 @@ class Kind(ABC):
         suffix: File type of its predictions.
         labels_per: What a label belongs to, for `collate`.
         auxiliary: No model is chosen by such a task where it is trained beside others.
-        lower: Scores of which less is better; no model is chosen by them.
     """
 
     head: ClassVar[type[Head]]
@@ -48,7 +47,6 @@ class Kind(ABC):
     suffix: ClassVar[str] = "tsv"
     labels_per: ClassVar[LabelLayout] = "example"
     auxiliary: ClassVar[bool] = False
-    lower: ClassVar[tuple[str, ...]] = ()
 
     def check(self, task: Task) -> None:
         """Check a record against what this kind needs.

@@ -44,7 +44,6 @@ class MaskedLM(Kind):
     max_length = 256
     labels_per = "token"
     auxiliary = True
-    lower = ("loss", "perplexity")
 
     def check(self, task: Task) -> None:
         """Check the shares, besides what every kind checks."""
