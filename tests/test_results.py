@@ -172,3 +172,9 @@ def test_the_main_score_comes_first_and_development_scores_only_without_test_sco
         ["xquad: em in percent", " test rows"],
         ["mnli: accuracy in percent", " validation rows"],
     ]
+
+
+def test_a_loss_is_told_in_nats_and_not_in_percent():
+    told = table(Results([row("en", 2.346, task="mlm", metric="loss"), row("de", 3.0, task="mlm", metric="loss")]))
+    assert told.startswith("mlm: loss in nats, test rows, 3 examples a language")
+    assert told.splitlines()[-1].split("|")[2:4] == [" 2.35 ", " 3.00 "]

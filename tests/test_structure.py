@@ -29,6 +29,7 @@ LAYERS = (
         "encoder",
         "adapters",
         "pretrained",
+        "pretrained_lm",
         "offline",
         "optimizer",
         "samplers",

@@ -13,6 +13,7 @@ from xtransfer.encoder import check_tokenizer, load_config, position_limit
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.kinds import KINDS
 from xtransfer.module import PARTS
+from xtransfer.results import LESS_IS_BETTER
 from xtransfer.stage_cli import StageCLI
 
 
@@ -51,6 +52,7 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
             f"val/{spec['name']}/{score}/{language}"
             for spec in specs
             for score in KINDS[spec["kind"]].metric(spec).variant
+            if score not in LESS_IS_BETTER
             for language in (*spec["dev_languages"], "mean")
             if spec["dev_languages"]
         ]

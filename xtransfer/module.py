@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.heads import Head, HeadOutput
-from xtransfer.kinds import KINDS
+from xtransfer.kinds import KINDS, HeadFactory
 from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
 from xtransfer.samplers import seed_of
 from xtransfer.task_metrics import TaskMetrics, means
 
-HeadFactory = Callable[[int, int], Head]
 Batch = Mapping[str, Any]
 PARTS = ("encoder", "heads")
 MEAN = "val/mean"
@@ -253,9 +252,7 @@ class TransferModule(LightningModule):
         return torch.stack([p.sum() for head in others for p in head.parameters()] or [torch.zeros(())]).sum() * 0.0
 
     def _new_head(self, spec: Mapping[str, Any], factory: HeadFactory | None) -> Head:
-        kind = KINDS[spec["kind"]]
-        width = self.encoder.hidden_size
-        head = factory(width, kind.num_labels(spec)) if factory else kind.new_head(spec, width)
+        head = KINDS[spec["kind"]].head_on(self.encoder, spec, factory, self.hparams["pretrained"])
         head.labels = tuple(spec["labels"])
         return head
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,6 +27,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING, 
 from xtransfer.errors import ConfigError, nearest
 
 log = logging.getLogger(__name__)
+
+PLAIN: Mapping[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
+"""How every model is loaded: as float32, without code from the hub."""
 
 OFFLINE = "offline-small"
 WELL_KNOWN = (
@@ -96,15 +100,35 @@ def load_model(name: str, config: PretrainedConfig, pretrained: bool = True) -> 
     Raises:
         ConfigError: The weights cannot be loaded, or some are missing.
     """
-    options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
+    options = dict(PLAIN)
     model_class: Any = MODEL_MAPPING[type(config)]
     if "add_pooling_layer" in inspect.signature(model_class).parameters:
         options["add_pooling_layer"] = False  # no head here reads it; unused, it would stop distributed training
     if not pretrained:
         fresh: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
         return fresh
-    load = partial(AutoModel.from_pretrained, resolve_encoder(name), config=config, output_loading_info=True, **options)
-    model: PreTrainedModel
+    model, missing = load_with_report(AutoModel, name, config, options)
+    if missing:
+        shown = ", ".join(missing[:5])
+        raise ConfigError(f"encoder '{name}' lacks {len(missing)} of its weights, which would stay random: {shown}")
+    return model
+
+
+def load_with_report(
+    auto: Any, name: str, config: PretrainedConfig, options: Mapping[str, Any] = PLAIN
+) -> tuple[PreTrainedModel, list[str]]:
+    """Return a model with its weights in float32, and the names of those that its checkpoint lacks.
+
+    Args:
+        auto: The Auto class of transformers that loads it.
+        name: Hub name, folder, or ``offline-small``.
+        config: Its configuration.
+        options: More arguments of ``from_pretrained``.
+
+    Raises:
+        ConfigError: The weights cannot be loaded.
+    """
+    load = partial(auto.from_pretrained, resolve_encoder(name), config=config, output_loading_info=True, **options)
     try:
         try:
             model, report = load(use_safetensors=True)
@@ -113,10 +137,7 @@ def load_model(name: str, config: PretrainedConfig, pretrained: bool = True) -> 
             log.warning("encoder '%s' has no safetensors: its pickled weights were read, tensors only", name)
     except (OSError, ValueError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise ConfigError(f"the weights of encoder '{name}' cannot be loaded: {error}") from error
-    if missing := sorted(report["missing_keys"]):
-        shown = ", ".join(missing[:5])
-        raise ConfigError(f"encoder '{name}' lacks {len(missing)} of its weights, which would stay random: {shown}")
-    return model
+    return model, sorted(report["missing_keys"])
 
 
 def position_limit(config: PretrainedConfig) -> int:

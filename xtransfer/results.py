@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from xtransfer.tables import Table
 
 MEAN, GAP = "mean", "gap"
+LESS_IS_BETTER: Mapping[str, str] = {"loss": "in nats", "perplexity": "per word"}
+"""The scores that are not in percent, and of which less is better: no model is chosen by them. Score -> its unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One score, in percent, and where it comes from.
+    """One score and where it comes from.
 
     Args:
         run: Name of the run.
@@ -35,7 +37,7 @@ class Row:
         split: What the rows served as: ``validation`` or ``test``.
         rows: Which rows of the data set they were, e.g. ``train[3000:]``.
         metric: Name of the score.
-        value: The score, in percent.
+        value: The score, in percent; `loss` is in nats a hidden word, and `perplexity` e to the power of it.
         n: Examples scored.
         main: Whether it is the task's main score.
         variant: Which definition of the score.
@@ -191,6 +193,11 @@ class Results:
         return found[0]
 
 
+def unit(metric: str) -> str:
+    """Return what a score is measured in, as titles say it."""
+    return LESS_IS_BETTER.get(metric, "in percent")
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
     """Return a Markdown table with aligned columns, those of `left` to the left; a missing cell is a dash."""
     cells = [list(header), *[[cell.replace("|", "\\|") or "–" for cell in row] for row in rows]]
@@ -225,9 +232,13 @@ def _one_table(chosen: Results) -> str:
     stages = list(dict.fromkeys(row.stage for row in chosen))
     values = {stage: chosen.where(stage=stage).by_language() for stage in stages}
     columns = [c for c in [*chosen.languages(), MEAN, GAP] if any(c in row for row in values.values())]
+    digits = 2 if chosen.rows[0].metric in LESS_IS_BETTER else 1
     chains = {stage: chosen.where(stage=stage).rows[-1].chain for stage in stages}
     rows = [
-        [_label(chains[stage], stage), *[f"{values[stage][c]:.1f}" if c in values[stage] else "" for c in columns]]
+        [
+            _label(chains[stage], stage),
+            *[f"{values[stage][c]:.{digits}f}" if c in values[stage] else "" for c in columns],
+        ]
         for stage in stages
     ]
     longer, alone = [s for s in stages if len(chains[s]) > 1], [s for s in stages if len(chains[s]) == 1]
@@ -238,14 +249,14 @@ def _one_table(chosen: Results) -> str:
         }
         both = Results(row for row in chosen if row.language in shared)
         a, b = (both.where(stage=stage).by_language() for stage in (*longer, *alone))
-        rows.append(["difference", *[f"{a[c] - b[c]:+.1f}" if c in a and c in b else "" for c in columns]])
+        rows.append(["difference", *[f"{a[c] - b[c]:+.{digits}f}" if c in a and c in b else "" for c in columns]])
         if len(shared) < len(chosen.languages()):
             note = f"\n\ndifference: mean and gap over the languages that both have ({', '.join(both.languages())})"
     counted = {row.n for row in chosen}
     n = f"{min(counted)}" if len(counted) == 1 else f"{min(counted)} to {max(counted)}"
     first = chosen.rows[0]
     split = f"{first.split} rows" if first.rows == first.split else f"{first.split} rows ({first.rows})"
-    title = f"{first.task}: {first.metric} in percent, {split}, {n} examples a language"
+    title = f"{first.task}: {first.metric} {unit(first.metric)}, {split}, {n} examples a language"
     return f"{title}\n\n{markdown(['trained on', *columns], rows)}{note}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
 from xtransfer.errors import ConfigError, nearest
-from xtransfer.results import GAP, MEAN
+from xtransfer.results import GAP, LESS_IS_BETTER, MEAN, unit
 from xtransfer.study import Scores, Study, common_languages, differing, scores, uneven_seeds
 from xtransfer.tables import Cell, Table, seed_counts
 
@@ -56,8 +56,9 @@ def by_target(study: Study, difference: bool = True) -> Table:
     told = [f"{metric}: {', '.join(own)}" for metric, own in metrics.items()]
     counted = [f"{t} {len(common_languages(row for own in study.rows(t).values() for row in own))}" for t in targets]
     told += [f"languages: {', '.join(counted)}"]
-    title = f"{study.split.capitalize()} scores in percent, means over languages"
-    return _table(study, title, header, columns, [*told, *notes, *uneven_seeds(study, targets)], difference)
+    units = " or ".join(dict.fromkeys(map(unit, metrics)))
+    title = f"{study.split.capitalize()} scores {units}, means over languages"
+    return _table(study, title, header, columns, [*told, *notes, *uneven_seeds(study, targets)], difference, metrics)
 
 
 def by_language(study: Study, target: str, difference: bool = True) -> Table:
@@ -90,9 +91,9 @@ def by_language(study: Study, target: str, difference: bool = True) -> Table:
         columns.append(gaps)
         header.append(GAP)
     metric = ", ".join(dict.fromkeys(row.metric for row in everything))
-    title = f"{target}: {metric} in percent, {study.split} rows"
+    title = f"{target}: {metric} {unit(metric)}, {study.split} rows"
     notes = [*study.told(target), *differing(target, rows), *uneven_seeds(study, [target])]
-    return _table(study, title, header, columns, notes, difference, list(rows))
+    return _table(study, title, header, columns, notes, difference, [metric], list(rows))
 
 
 def best(study: Study) -> Table:
@@ -187,6 +188,7 @@ def _table(
     columns: Sequence[Sequence[Scores]],
     notes: Sequence[str],
     difference: bool,
+    metrics: Iterable[str],
     names: Sequence[str] = (),
 ) -> Table:
     """Return the table of some columns of scores, one an intermediate; the best of each column marked."""
@@ -194,13 +196,14 @@ def _table(
     relative = difference and len(names) > 1 and names[0] == study.baseline
     if difference and not study.baseline:
         notes.append("no baseline among the results: scores, not differences")
+    less = all(metric in LESS_IS_BETTER for metric in metrics)
     written: list[list[Cell]] = []
     for name, column in zip(header, columns, strict=True):
         shown = [minus(own, column[0]) for own in column] if relative else column
         told = [replace(cell(own), signed=relative) for own in shown]
         if relative:
             told[0] = cell(column[0])
-        for i in _best(shown, lowest=name == GAP):
+        for i in _best(shown, lowest=(name == GAP) != less):
             told[i] = replace(told[i], best=True)
         if relative and not column[0] and any(column) and name not in (MEAN, GAP):
             notes.append(f"{name}: the baseline has no score, so there is no difference to it")

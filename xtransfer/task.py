@@ -19,7 +19,10 @@ WHERE = "_where"
 PART = "_part"
 """Reserved column of joined data sets: the name of the one a row is of; rows are counted by it."""
 
-KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval"]
+BLANK = "_blank"
+"""Reserved column of plain text: the number of blank lines that were skipped before the row; they are counted."""
+
+KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval", "mlm"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -32,7 +35,7 @@ IN_SPEC = "name kind labels labels_from_train languages train_languages metric o
 
 def columns(row: Mapping[str, Any]) -> list[str]:
     """Return the names of a row's columns, without the reserved ones."""
-    return [name for name in row if name not in (WHERE, PART)]
+    return [name for name in row if name not in (WHERE, PART, BLANK)]
 
 
 class Source(ABC):
@@ -80,7 +83,7 @@ class Task:
 
     Args:
         name: Short name, also that of its files of predictions.
-        kind: Which of the five kinds of task it is.
+        kind: Which of the six kinds of task it is.
         fields: Role -> column, e.g. ``{"text": "premise", "pair": "hypothesis", "label": "label"}``. A value may
             reach inside (``choices.text``), be a template (``{premise} What was the {question}?``; over a list
             column it gives a list) or a list of these.

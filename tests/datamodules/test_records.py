@@ -133,6 +133,7 @@ def test_tasks_of_one_head_fit_each_other() -> None:
         ("BUCC2018", 4),
         ("LAReQA", 11),
         ("MewsliX", 11),
+        ("MLM", 50),
     ],
 )
 def test_number_of_languages_is_that_of_the_benchmarks(name: str, number: int) -> None:
@@ -173,6 +174,7 @@ def test_official_order_of_labels() -> None:
         ("SIQA", "validation", "en", "lighteval/siqa", None, "validation"),
         ("COPA", "train", "en", "aps/super_glue", "copa", "train"),
         ("XCOPA", "test", "qu", "cambridgeltl/xcopa", "qu", "test"),
+        ("MLM", "train", "sw", "wikimedia/wikipedia", "20231101.sw", "train"),
     ],
 )
 def test_names_on_the_hub(name: str, split: str, language: str, path: str, config: str | None, published: str) -> None:
@@ -302,6 +304,22 @@ THREE_ROWS = [
     ("MewsliX", "test", "fa", "formats/mewslix-xtreme", [None] * 3),
     ("MewsliPairs", "train", "en", "mewslix", ["The cat is a small animal. It sleeps a lot.", *ANIMALS]),
     ("MewsliPairs", "validation", "en", "mewslix", ["A house is a building.", *PLACES]),
+    (
+        "MLM",
+        "train",
+        "en",
+        "mlm",
+        ["The cat sleeps in the house.", "The dog runs in the city.", "Who eats in the house?"],
+    ),
+    ("MLM", "train", "de", "mlm", ["Die Katze schläft.", "Der Hund ist in der Stadt.", "Wo ist das Haus?"]),
+    ("MLM", "validation", "en", "mlm", ["The dog sleeps.", "A cat is not a dog.", "Where is the river?"]),
+    (
+        "MLM",
+        "test",
+        "de",
+        "mlm",
+        ["Der Fluss ist in der Stadt.", "Die Katze ist nicht das Haus.", "Was ist die Frage?"],
+    ),
 ]
 
 
@@ -314,7 +332,7 @@ def readable(example: dict[str, Any], labels: tuple[str, ...]) -> object:
         return " ".join((*labels, "<unseen>")[tag] for tag in label)
     if "context" in example and label is not None:
         return label[0][0] if label else ""
-    return label
+    return example["text"] if set(example) == {"text", "label"} else label
 
 
 @pytest.mark.parametrize(("name", "split", "language", "folder", "gold"), THREE_ROWS)

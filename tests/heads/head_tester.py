@@ -37,6 +37,10 @@ class HeadTester:
         torch.manual_seed(seed)
         return self.head(hidden_size=WIDTH, **(self.arguments | changed)).eval()
 
+    def loaded(self, folder: Path) -> Head:
+        """Load a saved head as its user does."""
+        return Head.from_pretrained(folder)
+
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states, a mask under which the first row is shorter by two, and labels."""
         hidden = torch.randn(*self.leading, LENGTH, WIDTH, generator=torch.Generator().manual_seed(7))
@@ -118,7 +122,7 @@ class HeadTester:
         torch.manual_seed(5)
         expected_draw = torch.rand(1)
         torch.manual_seed(5)
-        loaded = Head.from_pretrained(tmp_path / "a" / "head")
+        loaded = self.loaded(tmp_path / "a" / "head")
         assert torch.equal(torch.rand(1), expected_draw), "loading moved the random state"
         assert type(loaded) is type(self.head.from_pretrained(tmp_path / "a" / "head")) is self.head
         assert loaded.config() == head.config()

@@ -359,3 +359,14 @@ def test_what_is_not_there_is_refused(options, message):
 def test_the_best_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="nothing to choose from"):
         table(scored("xnli", en=80), columns="best")
+
+
+def test_of_a_perplexity_less_is_better():
+    rows = [
+        scored("mlm", metric="perplexity", en=8, de=10),
+        scored("mlm", "mnli", metric="perplexity", en=9, de=9.5),
+    ]
+    found = table(*rows, columns="language", task="mlm", metric="perplexity")
+    assert found.title == "mlm: perplexity per word, test rows"
+    assert texts(found)[1] == ["mnli", "+1.0", "-0.5", "+0.2", "+1.5"]
+    assert [[cell.best for cell in row][:3] for row in found.cells] == [[True, False, True], [False, True, False]]

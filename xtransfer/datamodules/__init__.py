@@ -5,6 +5,7 @@ from xtransfer.datamodules.ccg import CCG
 from xtransfer.datamodules.commonsense import COPA, SIQA, XCOPA, CommonsenseQA, CosmosQA, HellaSwag
 from xtransfer.datamodules.custom import CustomTask
 from xtransfer.datamodules.demo import DemoNLI, DemoQA
+from xtransfer.datamodules.mlm import MLM
 from xtransfer.datamodules.multitask import MultiTask
 from xtransfer.datamodules.nli import ANLI, ANLIR1, ANLIR2, ANLIR3, MNLI, SNLI, XNLI, ANLIPlus, MNLIMismatched
 from xtransfer.datamodules.paraphrase import PAWS, PAWSX, QQP
@@ -20,6 +21,7 @@ __all__ = [
     "BUCC2018",
     "CCG",
     "COPA",
+    "MLM",
     "MLQA",
     "MNLI",
     "PANX",

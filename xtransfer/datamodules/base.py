@@ -16,13 +16,13 @@ from transformers import PreTrainedTokenizerFast
 
 from xtransfer.datamodules.cache import FeatureSet, cache_folder
 from xtransfer.datamodules.features import BatchesOf, evaluation_loaders, features_of
-from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions
+from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions, tested_in
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, progress_of, training_loader
 from xtransfer.datamodules.portion import Portion, known_languages, known_splits, trained_in
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
-from xtransfer.kinds import KINDS, Feature
+from xtransfer.kinds import KINDS, Feature, Vocabulary
 from xtransfer.samplers import EpochBatches, Nested, Sampling
 from xtransfer.task import SPLITS, Source, Task
 
@@ -36,7 +36,7 @@ class TaskDataModule(LightningDataModule):
         batch_size: Examples (or windows of a passage) in a training batch; default 32.
         eval_batch_size: The same for evaluation; default twice the training batch.
         max_length: Tokens of one input; default the kind's.
-        languages: Languages to test in; default all of the task.
+        languages: Languages to test in; default all of the task, for `MLM` those it is trained in.
         dev_languages: Languages of the development scores; default the training language.
         splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]"}``.
         limit: Read at most so many rows of each split and language.
@@ -102,7 +102,7 @@ class TaskDataModule(LightningDataModule):
         self.cache_dir, self.num_workers, self.seed = cache_dir, num_workers, seed
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
-        self.languages = known_languages(self.record, languages or list(self.record.languages))
+        self.languages = known_languages(self.record, languages or tested_in(self))
         self.dev_languages = known_languages(self.record, dev_languages or developed_in(self))
         self.evaluate, self._by_default = evaluate or [], evaluate is None
         if evaluate is None:
@@ -208,7 +208,7 @@ class TaskDataModule(LightningDataModule):
         place, parts = place_of(self.trainer, self.run_seed, self.entered), self.parts()
         order = self.order(parts, place)
         self.training = self.facts(order, parts, place)
-        return training_loader(parts, order, place, self._pad, self.num_workers or 0)
+        return training_loader(parts, order, place, Vocabulary.of(self.load_tokenizer()), self.num_workers or 0)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
         """One loader a development language; none where there are no development rows."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xtransfer.datamodules.portion import Portion, parse_rows
 from xtransfer.errors import ConfigError
+from xtransfer.kinds import KINDS
 from xtransfer.sources import locate
 from xtransfer.task import POOL, Source, Task
 
@@ -43,6 +44,11 @@ def developed_in(data: TaskDataModule) -> list[str]:
     """Return the languages of a task's development scores: those it is trained in, as far as they have such rows."""
     spoken = {*data.original.languages, *data.original.train_languages}
     return [code for code in data.record.train_languages if code in spoken] or data.languages
+
+
+def tested_in(data: TaskDataModule) -> list[str]:
+    """Return the languages of a task's test scores: all it has; of an auxiliary task, those it is trained in."""
+    return list(data.record.train_languages if KINDS[data.record.kind].auxiliary else data.record.languages)
 
 
 def has(data: TaskDataModule, split: str, language: str) -> bool:

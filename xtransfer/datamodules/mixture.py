@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from xtransfer.datamodules.cache import FeatureSet
 from xtransfer.datamodules.features import batch_of, heedless
-from xtransfer.kinds import KINDS, Feature
-from xtransfer.samplers import Draw, EpochBatches, Mix, MultiTaskSampler, ShuffledBatches
+from xtransfer.kinds import KINDS, Feature, Vocabulary
+from xtransfer.samplers import Draw, EpochBatches, Mix, MultiTaskSampler, ShuffledBatches, seed_of
 from xtransfer.task import Task
 
 
@@ -109,28 +109,33 @@ class Part:
 class Mixture(Dataset[tuple[Part, Feature]]):
     """Parts as one data set; an example is asked for by a `Draw`.
 
+    What is drawn anew each time an example is shown, such as its masks, depends on the seed, its part, its position and
+    how often it was shown before: not on the process, the worker or where the run was resumed.
+
     Args:
         parts: The parts, in the order of `Draw.part`.
-        pad_id: Id of the padding.
+        vocabulary: The tokenizer's.
+        seed: The run's seed.
     """
 
-    def __init__(self, parts: Sequence[Part], pad_id: int) -> None:
-        self.parts, self.pad_id = list(parts), pad_id
+    def __init__(self, parts: Sequence[Part], vocabulary: Vocabulary, seed: int) -> None:
+        self.parts, self.vocabulary, self.seed = list(parts), vocabulary, seed
 
     def __len__(self) -> int:
         """Return the number of features."""
         return sum(map(len, self.parts))
 
     def __getitem__(self, draw: Draw) -> tuple[Part, Feature]:
-        """Return a feature with the part it is of."""
+        """Return a feature, as it is shown this time, with the part it is of."""
         part = self.parts[draw.part]
-        return part, part[draw.index]
+        seed = seed_of(self.seed, "shown", part.name, draw.index, draw.round)
+        return part, KINDS[part.task.kind].shown(part[draw.index], part.task, self.vocabulary, seed)
 
     def collate(self, drawn: Sequence[tuple[Part, Feature]]) -> dict[str, Any]:
         """Pad features of one part to a batch."""
         part = drawn[0][0]
-        labels_per = KINDS[part.task.kind].labels_per
-        return batch_of([feature for _, feature in drawn], self.pad_id, labels_per, part.task.name, part.language)
+        labels_per, features = KINDS[part.task.kind].labels_per, [feature for _, feature in drawn]
+        return batch_of(features, self.vocabulary.pad, labels_per, part.task.name, part.language)
 
 
 def order_of(parts: Sequence[Part], mix: Mix, place: Place, steps: int | None = None) -> EpochBatches:
@@ -161,11 +166,11 @@ def order_of(parts: Sequence[Part], mix: Mix, place: Place, steps: int | None = 
 
 
 def training_loader(
-    parts: Sequence[Part], order: EpochBatches, place: Place, pad_id: int, workers: int
+    parts: Sequence[Part], order: EpochBatches, place: Place, vocabulary: Vocabulary, workers: int
 ) -> DataLoader[tuple[Part, Feature]]:
     """Return the training batches, from where the run is entered."""
     order.resume(place.epoch, place.done)
-    data = Mixture(parts, pad_id)
+    data = Mixture(parts, vocabulary, place.seed)
     return DataLoader(
         data,
         batch_sampler=order,  # asks for Draws

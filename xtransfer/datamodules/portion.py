@@ -12,7 +12,7 @@ from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
 from xtransfer.samplers import permutation
 from xtransfer.sources import native_names
-from xtransfer.task import PART, POOL, SPLITS, Row, Source, Task
+from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -80,6 +80,8 @@ class Portion:
             self.counts["unlabelled"] += example["label"] is None
             if PART in row:
                 self.counts[f"rows_{row[PART]}"] += 1
+            if BLANK in row:
+                self.counts["lines_blank"] += row[BLANK]
             examples.append(example | {"index": len(examples)})
         if self.shots is not None:
             examples = self._few(examples, self.shots)

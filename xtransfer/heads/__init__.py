@@ -2,6 +2,7 @@
 
 from xtransfer.heads.base import Head, HeadOutput
 from xtransfer.heads.classification import ClassificationHead
+from xtransfer.heads.mlm import MaskedLMHead
 from xtransfer.heads.multiple_choice import MultipleChoiceHead
 from xtransfer.heads.neighbours import mutual_neighbours, nearest_neighbours
 from xtransfer.heads.retrieval import RetrievalHead
@@ -12,6 +13,7 @@ __all__ = [
     "ClassificationHead",
     "Head",
     "HeadOutput",
+    "MaskedLMHead",
     "MultipleChoiceHead",
     "RetrievalHead",
     "SpanHead",

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.heads import Head
-from xtransfer.kinds.text import Feature, LabelLayout, Layout
+from xtransfer.kinds.text import Feature, LabelLayout, Layout, Vocabulary
 from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.task import Row, Task
+
+if TYPE_CHECKING:
+    from xtransfer.encoder import Encoder
+
+HeadFactory = Callable[[int, int], Head]
+"""Makes a head from the width of the hidden states and the number of outputs."""
 
 Example = dict[str, Any]
 """A checked row: role -> value, with the label already a number; `index` is its position in the split."""
 
 
 class Kind(ABC):
-    """One of the five kinds of task. Stateless: everything a task adds comes in its record.
+    """One of the six kinds of task. Stateless: everything a task adds comes in its record.
 
     Attributes:
         head: The default head.
@@ -125,6 +131,31 @@ class Kind(ABC):
     def new_head(self, spec: Mapping[str, Any], hidden_size: int) -> Head:
         """Return a fresh head for a task's plain record."""
         return self.head(hidden_size, self.num_labels(spec))
+
+    def head_on(
+        self, encoder: Encoder, spec: Mapping[str, Any], factory: HeadFactory | None = None, pretrained: bool = True
+    ) -> Head:
+        """Return a fresh head on top of an encoder.
+
+        Args:
+            encoder: The encoder.
+            spec: The task's plain record.
+            factory: What makes it, in place of the kind's own class.
+            pretrained: Take over what the encoder's checkpoint has for it; False where other weights follow.
+        """
+        width = encoder.hidden_size
+        return factory(width, self.num_labels(spec)) if factory else self.new_head(spec, width)
+
+    def shown(self, feature: Feature, task: Task, vocabulary: Vocabulary, seed: int) -> Feature:
+        """Return a training feature as a model is shown it this time; by default as it is.
+
+        Args:
+            feature: What `encode` made.
+            task: Its task.
+            vocabulary: The tokenizer's.
+            seed: Another number for every time it is shown; all that is drawn depends on it alone.
+        """
+        return feature
 
     def main_score(self, spec: Mapping[str, Any]) -> str:
         """Return the score by which models are chosen: the task's, or the kind's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 
@@ -13,6 +13,28 @@ if TYPE_CHECKING:
 Ids = list[int]
 Feature = dict[str, Any]
 """One row of a batch before padding: input_ids, labels, index, part, meta and, for some encoders, token_type_ids."""
+
+
+class Vocabulary(NamedTuple):
+    """What of a tokenizer a batch is made with, besides the token ids themselves.
+
+    Attributes:
+        size: Number of tokens, the special ones included.
+        pad: Id of the padding.
+        mask: Id of the mask; None if there is none.
+        special: Ids of all special tokens, ascending.
+    """
+
+    size: int
+    pad: int
+    mask: int | None
+    special: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+        """Read it off a tokenizer."""
+        special = tuple(sorted(set(tokenizer.all_special_ids)))
+        return cls(len(tokenizer), tokenizer.pad_token_id, tokenizer.mask_token_id, special)
 
 
 class Layout:

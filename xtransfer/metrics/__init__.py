@@ -4,6 +4,7 @@ from xtransfer.metrics.accuracy import Accuracy, AccuracyF1, accuracy, class_f1
 from xtransfer.metrics.base import Piece, RowMetric
 from xtransfer.metrics.mining import Pair, best_threshold, mine
 from xtransfer.metrics.mlqa import normalize_mlqa
+from xtransfer.metrics.perplexity import Perplexity
 from xtransfer.metrics.ranking import average_precision, pair_f1
 from xtransfer.metrics.retrieval import RetrievalScores, rank, retrieve
 from xtransfer.metrics.span import SpanScores, choose_answer, exact_match, normalize_answer, normalizer_of, token_f1
@@ -16,6 +17,7 @@ __all__ = [
     "Accuracy",
     "AccuracyF1",
     "Pair",
+    "Perplexity",
     "Piece",
     "RetrievalScores",
     "RowMetric",

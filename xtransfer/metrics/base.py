@@ -21,8 +21,8 @@ class Piece(NamedTuple):
     Attributes:
         index: Position of the example in its split; windows of a question or parts of a sentence share it.
         part: Number of the piece within its example.
-        value: A label id (classification, multiple choice), an answer text (span), tag ids, one a word (tagging), or
-            a vector ``(D,)`` (retrieval).
+        value: A label id (classification, multiple choice), an answer text (span), tag ids, one a word (tagging), a
+            vector ``(D,)`` (retrieval), or nats, number and hits of hidden words (mlm).
         score: Span: score of the best non-empty answer of this window; minus infinity if there is none.
         null_score: Span: score of 'no answer' in this window.
     """
@@ -81,8 +81,9 @@ class RowMetric(Metric):
         """Score the rows of all processes.
 
         Returns:
-            Every score of `variant` in percent (NaN if there is nothing to score), ``n``, the number of distinct
-            examples scored, and ``unlabelled``, the number of distinct rows left out for want of a gold label.
+            Every score of `variant`, in percent unless that says otherwise (NaN if there is nothing to score), ``n``,
+            the number of distinct examples scored, and ``unlabelled``, the number of distinct rows left out for want of
+            a gold label.
         """
         rows, unlabelled = self._scored()
         n = self._examples(rows)

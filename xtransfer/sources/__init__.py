@@ -4,6 +4,7 @@ from xtransfer.sources.bucc import Bucc
 from xtransfer.sources.files import File, FileSource, choose, native_names
 from xtransfer.sources.hub import Hub
 from xtransfer.sources.joined import Joined, locate
+from xtransfer.sources.lines import TextLines
 from xtransfer.sources.mewsli import Mewsli
 from xtransfer.sources.pairs import ParallelLines
 from xtransfer.sources.sentences import AnswerSentences
@@ -29,6 +30,7 @@ __all__ = [
     "ParallelLines",
     "SquadJson",
     "TaggedLines",
+    "TextLines",
     "Tsv",
     "XquadR",
     "choose",
