@@ -46,7 +46,8 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         for language in (*spec["dev_languages"], *spec["languages"]):
             KINDS[spec["kind"]].metric(spec, language)  # refuses what it could not score
     _check_names("model.heads: no head", model.heads or {}, {spec["head"] for spec in specs})
-    _check_names("init.parts: unknown part", stage.parts, PARTS)
+    parts = (*PARTS, *(f"heads/{spec['head']}" for spec in specs))
+    _check_names("init.parts: unknown part", stage.parts, parts)
     if stage.select not in ("best", "last"):
         scores = [
             f"val/{spec['name']}/{score}/{language}"

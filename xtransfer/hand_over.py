@@ -40,7 +40,7 @@ def base_of(stage: Stage, stages: Sequence[Stage]) -> Stage | None:
 def history_of(stage: Stage, stages: Sequence[Stage]) -> Stage | None:
     """Return the stage whose weights another goes on from, if any of them are left when adapters are dropped."""
     start = named(stage.start, stages)
-    if start is None or stage.adapters != "drop" or "heads" in stage.parts:
+    if start is None or stage.adapters != "drop" or any(part.startswith("heads") for part in stage.parts):
         return start
     return base_of(start, stages)
 

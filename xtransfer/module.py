@@ -233,16 +233,21 @@ class TransferModule(LightningModule):
     def load_parts(self, folder: Path, parts: Sequence[str] = ("encoder",)) -> None:
         """Take over parts that `save_parts` wrote.
 
+        Args:
+            folder: Where it wrote them.
+            parts: ``encoder``, ``heads`` for all heads, ``heads/NAME`` for one.
+
         Raises:
             ConfigError: A part is unknown or missing, or a head has other labels.
         """
+        known = (*PARTS, *(f"heads/{name}" for name in self.heads))
         for part in parts:
-            if part not in PARTS:
-                raise ConfigError(f"init.parts: unknown part '{part}'{nearest(part, PARTS)}")
+            if part not in known:
+                raise ConfigError(f"init.parts: unknown part '{part}'{nearest(part, known)}")
         if "encoder" in parts:
             self.encoder.load_weights(folder / "encoder")
-        if "heads" in parts:
-            for name in self.heads:
+        for name in self.heads:
+            if "heads" in parts or f"heads/{name}" in parts:
                 self._load_head(name, folder / "heads" / name)
 
     # ------------------------------------------------------------------ within
