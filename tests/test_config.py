@@ -233,3 +233,12 @@ def test_snapshots_may_differ_by_stage():
         {"every_steps": 50, "keep": 2},
         {"every_steps": 50, "keep": 9},
     ]
+
+
+def test_a_list_may_be_added_to():
+    base = {"data": {"init_args": {"tasks": ["MNLI"], "steps": 5}}}
+    assert merge(base, {"data": {"init_args": {"tasks+": ["MLM"]}}}) == {
+        "data": {"init_args": {"tasks": ["MNLI", "MLM"], "steps": 5}}
+    }
+    assert merge({"tasks": ["MNLI"]}, {"tasks": ["MLM"]}) == {"tasks": ["MLM"]}
+    assert merge({}, {"tasks+": ["MLM"]}) == {"tasks+": ["MLM"]}  # nothing to add to: for the parser to see

@@ -98,11 +98,20 @@ def composed(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def merge(base: Any, over: Any) -> Any:
-    """Lay one configuration over another: mappings key by key; lists, values and blocks of a new class replace."""
+    """Lay one configuration over another: mappings key by key; lists, values and blocks of a new class replace.
+
+    A list under ``KEY+`` is added to the one that is there.
+    """
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return copy.deepcopy(over)
     if "class_path" in over and base.get("class_path", over["class_path"]) != over["class_path"]:
         return copy.deepcopy(dict(over))
+    longer = {key[:-1]: base[key[:-1]] + value for key, value in over.items() if _adds(base, key, value)}
+    over = {key: value for key, value in over.items() if key[:-1] not in longer} | longer
     merged = {key: copy.deepcopy(value) for key, value in base.items() if key not in over}
     both = {key: merge(base[key], value) if key in base else copy.deepcopy(value) for key, value in over.items()}
     return {key: both[key] if key in both else merged[key] for key in [*base, *(k for k in over if k not in base)]}
+
+
+def _adds(base: Mapping[str, Any], key: Any, value: Any) -> bool:
+    return str(key).endswith("+") and isinstance(value, list) and isinstance(base.get(key[:-1]), list)
