@@ -144,7 +144,11 @@ def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
         axes.set_xlabel("step", fontsize=NORMAL)
         plain_axes(axes)
         if len(axes.get_legend_handles_labels()[1]) > 1:
-            axes.legend(fontsize=SMALL, frameon=False)
+            many = len(lines) > 5
+            if many:  # room for the names above the curves
+                bottom, top = axes.get_ylim()
+                axes.set_ylim(bottom, top + 0.6 * (top - bottom))
+            axes.legend(fontsize=SMALL - 2 * many, frameon=False, ncols=1 + many, loc="upper right" if many else "best")
     figure.suptitle(curves.name, fontsize=NORMAL, x=0.01, ha="left")
     return save(figure, path)
 
@@ -207,7 +211,7 @@ def _bars(axes: Axes, table: Table, columns: Sequence[str], a_row: int) -> None:
 def _lines(axes: Axes, lines: dict[str, Curve], is_loss: bool) -> None:
     """Draw the curves of one panel."""
     drawn = {name: curve for name, curve in lines.items() if name != MEAN or len(lines) > 2}
-    crowd = len(drawn) > 7
+    crowd = len(drawn) > (len(COLOURS) if is_loss else 7)  # a mix has a loss a task
     for number, (name, curve) in enumerate(drawn.items()):
         steps, values = zip(*curve, strict=True) if curve else ((), ())
         pale = crowd and name not in ("en", MEAN)
