@@ -108,6 +108,7 @@ def test_a_checkpoint_without_such_a_head_gives_a_fresh_one_and_says_so(tiny_enc
     encoder = Encoder(str(tiny_encoder))
     head = head_on(encoder)
     assert "starts with random weights: the checkpoint has none" in caplog.text
+    assert "corrupted" not in caplog.text, "as transformers has it"
     assert head.norm.eps == encoder.config.layer_norm_eps
     assert head.dense.weight.std() > 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from transformers import AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from xtransfer.errors import ConfigError
 from xtransfer.heads import MaskedLMHead
@@ -138,7 +141,7 @@ def _own_head(name: str) -> dict[str, torch.Tensor] | str:
     for legacy in (True, False) if hasattr(config, "legacy") else (None,):
         if legacy is not None:
             config.legacy = legacy
-        with torch.random.fork_rng(devices=[]):  # what is missing is drawn, and thrown away
+        with torch.random.fork_rng(devices=[]), _quiet():  # what is missing is drawn, and thrown away
             model, missing = load_with_report(AutoModelForMaskedLM, name, config)
         place = place_of(model)
         if place is None:
@@ -146,6 +149,17 @@ def _own_head(name: str) -> dict[str, torch.Tensor] | str:
         if not any(key.startswith((f"{place.dense}.", f"{place.norm}.")) for key in missing):
             return _renamed(model, place)
     return reason
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from calling a checkpoint without such a head corrupted: what is missing is said here."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 def _renamed(model: PreTrainedModel, place: Place) -> dict[str, torch.Tensor]:

@@ -121,7 +121,7 @@ def test_wrong_options_are_refused(options, message):
 
 # ------------------------------------------------------------------ features
 def test_training_features_are_plain_and_others_masked_by_their_number_alone(layout):
-    texts = ["the cat sleeps in the city", "wo ist die Katze"]
+    texts = ["the cat sleeps in the city", "wo ist die Katze " * 8]
     plain, _ = encode(texts, layout, train=True)
     assert [f["input_ids"] for f in plain] == [layout.tokenizer(text)["input_ids"] for text in texts]
     assert all("labels" not in f for f in plain)
@@ -132,7 +132,7 @@ def test_training_features_are_plain_and_others_masked_by_their_number_alone(lay
         assert [b for b, label in zip(before["input_ids"], after["labels"], strict=True) if label != -100] == [
             label for label in after["labels"] if label != -100
         ]
-    assert [sum(label != -100 for label in f["labels"]) for f in scored] == [1, 1]
+    assert [sum(label != -100 for label in f["labels"]) for f in scored] == [1, 5]
 
 
 def test_long_lines_are_cut_and_counted(layout):
