@@ -108,9 +108,18 @@ def test_a_checkpoint_without_such_a_head_gives_a_fresh_one_and_says_so(tiny_enc
     encoder = Encoder(str(tiny_encoder))
     head = head_on(encoder)
     assert "starts with random weights: the checkpoint has none" in caplog.text
-    assert "corrupted" not in caplog.text, "as transformers has it"
     assert head.norm.eps == encoder.config.layer_norm_eps
     assert head.dense.weight.std() > 0
+
+
+def test_transformers_does_not_call_such_a_checkpoint_corrupted(tiny_encoder: Path, monkeypatch) -> None:
+    encoder, told = Encoder(str(tiny_encoder)), []
+    logger = logging.getLogger("transformers")
+    monkeypatch.setattr(logger, "handlers", [handler := logging.Handler()])
+    monkeypatch.setattr(handler, "emit", told.append)
+    head_on(encoder)
+    assert not told
+    assert logger.level < logging.ERROR, "and later it speaks again"
 
 
 def test_looking_for_a_pretrained_head_leaves_the_random_state_alone(tiny_encoder: Path) -> None:

@@ -155,7 +155,7 @@ def _own_head(name: str) -> dict[str, torch.Tensor] | str:
 def _quiet() -> Iterator[None]:
     """Keep transformers from calling a checkpoint without such a head corrupted: what is missing is said here."""
     before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
