@@ -294,8 +294,9 @@ def test_inheritance_is_shallow() -> None:
 
 def test_public_names_are_documented() -> None:
     offenders = [at(module, 1) for module, tree in modules().items() if not ast.get_docstring(tree)]
+    public = list(classes(public=True))
     for module, tree in modules().items():
-        public_classes = [node for scope, node in classes(public=True) if scope == module]
+        public_classes = [node for scope, node in public if scope == module]
         for scope in (tree, *public_classes):
             found = [node for node in scope.body if isinstance(node, Function) and not node.name.startswith("_")]
             found = [node for node in found if not is_redefinition(node)]
