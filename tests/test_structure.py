@@ -184,6 +184,7 @@ def within(module: str, piece: str) -> bool:
     return f"{module}.".startswith(f"xtransfer.{piece}.")
 
 
+@cache
 def layered() -> dict[str, int]:
     """Every module that has a layer; the package itself has none: it imports nothing until it is asked for a name."""
     found = {module: layer(module) for module in modules() if module != "xtransfer"}
