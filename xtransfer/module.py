@@ -284,7 +284,7 @@ class TransferModule(LightningModule):
             self.metrics.hand_over_thresholds()
         told = means(self.scores)
         main = [told[name] for name in self.judged().values() if name in told]
-        if split == "val" and len(main) > 1:
+        if split == "val" and main:
             told[MEAN] = sum(main) / len(main)
         for name, value in told.items():
             self.log(name, value, add_dataloader_idx=False)

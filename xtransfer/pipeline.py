@@ -59,8 +59,8 @@ def run(
     """
     plan = _plan(config, overrides, out_dir)
     steps = prepare(plan)
-    if resume == "must" and not any(unfinished(step) for step in steps if not step.done):
-        raise ConfigError(f"--resume must: no stage in {plan.folder} was interrupted; to begin, leave the option out")
+    if resume == "must" and not any(step.done or unfinished(step) for step in steps):
+        raise ConfigError(f"--resume must: nothing to go on from in {plan.folder}; to begin, leave the option out")
     signals = StopSignals(on_preempt)
     with locked(plan.folder), signals.heeded():
         results = [

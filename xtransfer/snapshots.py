@@ -123,7 +123,11 @@ class Snapshots(Callback):
 
     # ------------------------------------------------------------------ what
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Let the best model be found though the run's folder was moved: Lightning would forget its score."""
+        """Let the best model be found though the run's folder was moved: Lightning would forget its score.
+
+        After a change of configuration the best model is chosen anew: the file may be of the course that was given up.
+        """
+        changed = checkpoint["xtransfer"]["identity"] != self.facts["identity"]
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state and str(callback.dirpath) == str(self.folder.resolve()):
@@ -131,6 +135,8 @@ class Snapshots(Callback):
                 for key in ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path"):
                     state[key] = state[key].replace(before, now)
                 state["best_k_models"] = {k.replace(before, now): v for k, v in state["best_k_models"].items()}
+                if changed:
+                    del checkpoint["callbacks"][callback.state_key]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Make the loops' state say what it means: all batches before are done, and whether a validation is due."""

@@ -305,6 +305,20 @@ def test_a_change_may_be_allowed_or_the_stage_begun_anew(config, tmp_path, monke
     assert digest(tmp_path / "runs/toy") != expected
 
 
+def test_after_a_change_the_best_model_is_not_of_the_course_given_up(config, tmp_path, monkeypatch):
+    """The best model lies in one file, which may be newer than the snapshot that a run goes on from."""
+    from xtransfer.metrics import Accuracy
+
+    scores = iter([90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0, 20.0, 10.0])
+    monkeypatch.setattr(Accuracy, "_scores", lambda self, rows: {"accuracy": next(scores)})
+    config["stages"] = {"mnli": config["stages"]["mnli"]}
+    settings(config, checkpoint__every_steps=4)
+    interrupted(monkeypatch, config, "training_step", 8)  # looked at after 3 and 6 steps, snapshot after 4
+    changed = {**config, "model": {**config["model"], "lr": 5e-3}}
+    row = run(changed, allow_config_change=True).where(split="test").rows[0]
+    assert row.selected == "best val/mnli/accuracy/en 70.00 at step 6"
+
+
 def test_another_number_of_processes_is_refused(config, tmp_path, monkeypatch):
     interrupted(monkeypatch, config, "training_step", 8)
     noted = tmp_path / "runs/toy/1-mnli/checkpoints/begun.json"
@@ -324,12 +338,11 @@ def test_other_versions_are_told(config, tmp_path, monkeypatch, caplog):
 
 
 def test_there_must_be_something_to_go_on_from(config, monkeypatch):
-    with pytest.raises(ConfigError, match="--resume must: no stage in .* was interrupted"):
+    with pytest.raises(ConfigError, match="--resume must: nothing to go on from in .*toy"):
         run(config, resume="must")
-    interrupted(monkeypatch, config, "training_step", 8)
+    interrupted(monkeypatch, config, "training_step", 14)  # the first stage is done, of the second there is no snapshot
     run(config, resume="must")
-    with pytest.raises(ConfigError, match="--resume must"):
-        run(config, resume="must")
+    run(config, resume="must")  # all is done: nothing is wrong
 
 
 # ------------------------------------------------------------------ damage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from xtransfer.errors import ConfigError, nearest
@@ -66,3 +67,8 @@ def with_auxiliary(sampling: Sampling, tasks: Sequence[TaskDataModule]) -> Sampl
         return sampling
     extra = {name: 1.0 for name in auxiliary if name not in given}
     return replace(sampling, beside={**(sampling.beside or {}), **extra} or None)
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as JSON has it: infinity, which JSON has not, as a text."""
+    return str(value) if value == inf else value

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.datamodules.lookup import test_portions
 from xtransfer.datamodules.members import inherit
-from xtransfer.datamodules.mix_checks import check_heads, check_names, share_labels, with_auxiliary
+from xtransfer.datamodules.mix_checks import check_heads, check_names, plain, share_labels, with_auxiliary
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, progress_of
 from xtransfer.datamodules.overlaps import content_key, repeated, told
 from xtransfer.datamodules.portion import Portion, known_splits
@@ -134,13 +134,8 @@ class MultiTask(TaskDataModule):
         if not any(self._drawn(task) for task in found):
             raise ConfigError(f"'{self.title}': no task is left to train: {'; '.join(self.absent.values())}")
         if self.absent:
-            log.warning(
-                "%s: %d of %d tasks: %s",
-                self.title,
-                len(found),
-                len(self.given),
-                ", ".join(task.record.name for task in found),
-            )
+            there = ", ".join(task.record.name for task in found)
+            log.warning("%s: %d of %d tasks: %s", self.title, len(found), len(self.given), there)
         return found
 
     @cached_property
@@ -215,13 +210,9 @@ class MultiTask(TaskDataModule):
         outer = self.mixing.among(names)
         mix = Nested({part.name: part.task.name for part in parts}, outer, {n: tasks[n].sampling for n in names})
         beside = {name: share for name, share in (outer.beside or {}).items() if name in names}
-        steps = self.steps or sum(
-            part.steps(place, self._epochs(part)) for part in parts if part.task.name not in beside
-        )
-        if not self.steps:
-            steps = ceil(steps * (1 + sum(beside.values())))
-        if not steps:
-            steps = sum(part.steps(place, self._epochs(part)) for part in parts)
+        proper = [part for part in parts if part.task.name not in beside]
+        passes = sum(part.steps(place, self._epochs(part)) for part in proper)
+        steps = self.steps or ceil(passes * (1 + sum(beside.values())))
         return order_of(parts, mix, place, steps)
 
     def facts(self, order: EpochBatches, parts: Sequence[Part], place: Place) -> dict[str, Any]:
@@ -231,7 +222,7 @@ class MultiTask(TaskDataModule):
             "missing": sorted(self.absent),
             "duplicates": self.duplicates,
             "removed": sum(len(part.features) - len(part) for part in parts),
-            "sampling": {key: value for key, value in vars(self.mixing).items() if value is not None},
+            "sampling": {key: plain(value) for key, value in vars(self.mixing).items() if value is not None},
             "parts": described(order, parts, place),
         }
 
