@@ -280,6 +280,16 @@ def test_a_task_without_its_files_is_left_out_and_named(settings, tiny_encoder, 
         MultiTask([CCG()], missing="leave_out", **{**settings, "data_dir": folder}).check()
 
 
+def test_early_stopping_by_the_mean_works_with_one_task_left(tiny_encoder, tmp_path):
+    shutil.copytree(DATA / "mnli", tmp_path / "data" / "mnli")
+    made = config(tiny_encoder, tmp_path, ["MNLI", "CCG"], {"missing": "leave_out"})
+    made["stages"]["mixed"]["data"]["init_args"]["data_dir"] = str(tmp_path / "data")
+    made["data"]["init_args"]["data_dir"] = str(tmp_path / "data")
+    stopping = {"monitor": "val/mean", "mode": "max", "patience": 1}
+    made["trainer"]["callbacks"] = [{"class_path": "lightning.pytorch.callbacks.EarlyStopping", "init_args": stopping}]
+    assert run(made).where(task="mnli", split="validation").rows[0].selected.startswith("best val/mnli/accuracy/en")
+
+
 # ------------------------------------------------------------------ what is refused before training
 @pytest.mark.parametrize(
     ("tasks", "data", "message"),
