@@ -12,20 +12,13 @@ from xtransfer.module import TransferModule
 from xtransfer.pipeline import run
 from xtransfer.snapshots import snapshots
 
-DATA = Path(__file__).parents[1] / "data"
-
 
 @pytest.fixture
-def config(tiny_encoder, tmp_path):
-    return {
-        "name": "toy",
-        "out_dir": str(tmp_path / "runs"),
-        "checkpoint": {"every_steps": 1},
-        "model": {"encoder": str(tiny_encoder), "lr": 1e-3},
-        "trainer": {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "max_epochs": 2},
-        "data": {"init_args": {"data_dir": str(DATA), "batch_size": 1, "cache_dir": str(tmp_path / "cache")}},
-        "stages": {"mnli": {"data": {"class_path": "MNLI"}}},
-    }
+def config(config):
+    """Two epochs, with a snapshot before every step."""
+    config["checkpoint"]["every_steps"] = 1
+    config["trainer"]["max_epochs"] = 2
+    return config
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -21,26 +21,9 @@ from xtransfer.pipeline import run
 from xtransfer.snapshots import snapshots
 from xtransfer.stopping import Stopped
 
-DATA = Path(__file__).parents[1] / "data"
-
 
 class Killed(BaseException):
     """What no code of ours expects."""
-
-
-@pytest.fixture
-def config(tiny_encoder, tmp_path):
-    """One stage of 4 epochs of 3 batches, with dropout."""
-    return {
-        "name": "toy",
-        "out_dir": str(tmp_path / "runs"),
-        "seed_everything": 3,
-        "checkpoint": {"every_steps": 1000},
-        "model": {"encoder": str(tiny_encoder), "lr": 1e-2, "dropout": 0.2},
-        "trainer": {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "max_epochs": 4},
-        "data": {"init_args": {"data_dir": str(DATA), "batch_size": 1, "cache_dir": str(tmp_path / "cache")}},
-        "stages": {"mnli": {"data": {"class_path": "MNLI"}}},
-    }
 
 
 def stage(tmp_path) -> Path:
