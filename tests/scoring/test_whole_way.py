@@ -39,6 +39,7 @@ MADE = {
     "BUCC2018": "de",
     "LAReQA": "de en",
     "MewsliX": "de en",
+    "MLM": "de en",
     "DemoNLI": "de en",
     "DemoQA": "de en",
 }
