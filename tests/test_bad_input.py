@@ -57,7 +57,7 @@ def test_empty_texts_are_counted(toy):
     config, folder = toy("MNLI", "mnli")
     change(folder / "multinli_1.0_dev_matched.jsonl", '"A dog runs."', '""')
     (test,) = run(config).where(split="test")
-    assert test.counts == {"empty_text": 1, "rows": 3, "rows_in_source": 3}
+    assert test.counts == {"empty_text": 1, "rows": 3, "rows_in_source": 3, "rows_published": 9815}
     assert test.n == 3
 
 
@@ -65,7 +65,7 @@ def test_texts_longer_than_the_input_are_counted(toy):
     config, folder = toy("MNLI", "mnli", max_length=32)
     change(folder / "multinli_1.0_dev_matched.jsonl", '"A dog runs."', json.dumps("dog " * 99))
     (test,) = run(config).where(split="test")
-    assert test.counts == {"rows": 3, "rows_in_source": 3, "truncated": 1}
+    assert test.counts == {"rows": 3, "rows_in_source": 3, "rows_published": 9815, "truncated": 1}
     assert test.n == 3
 
 

@@ -36,6 +36,7 @@ def test_a_section_says_where_the_rows_come_from():
         "- **hub, untried**: `google/xquad`, configuration `xquad.{language}`, revision "
         "`51adfef1c1287aab1d2d91b5bead9bcfb9c68583` (test = `validation`)",
         "- **files**: SquadJson: `xquad.{language}.json` (test)",
+        "- **published at**: https://github.com/google-deepmind/xquad",
         "- **licence**: CC BY-SA 4.0",
         "- **metric**: F1 and exact match, by XTREME's evaluator, with SQuAD's English rules in every language. "
         "XTREME's copies have no answers.",
@@ -50,7 +51,7 @@ def test_a_section_says_where_the_rows_come_from():
         ("XNLI", "- **labels**: `entailment`, `neutral`, `contradiction`"),
         ("XNLI", "- **files**: Tsv: `xnli.dev.tsv` (validation), `xnli.test.tsv` (test)"),
         ("XNLI", "- **files**: Tsv: `dev-{language}.tsv` (validation), `test-{language}.tsv` (test)"),
-        ("MNLI", "- **rows**: train 392,702"),
+        ("MNLI", "- **rows**: train 392,702; validation 9,815"),
         ("Tatoeba", "- **kind**: retrieval, head `tatoeba`; trained on nothing"),
         (
             "Tatoeba",
@@ -71,6 +72,14 @@ def test_a_section_says_where_the_rows_come_from():
 )
 def test_a_section_has_the_line(name, line):
     assert line in section(name)
+
+
+@pytest.mark.parametrize("name", catalogue.tasks())
+def test_a_section_tells_all_there_is_to_know(name):
+    facts = dict(line[4:].split("**: ", 1) for line in section(name) if line.startswith("- **"))
+    assert {"name", "kind", "languages", "rows", "licence", "metric", "from"} <= facts.keys()
+    assert all(facts.values())
+    assert facts.keys() & {"files", "joined"}
 
 
 def test_a_docstring_without_its_parts_is_named(monkeypatch):

@@ -200,8 +200,17 @@ def test_anli_plus_is_five_data_sets_on_the_head_of_mnli(tiny_encoder, tmp_path)
     data = ANLIPlus(data_dir=DATA, tokenizer=str(tiny_encoder), cache_dir=tmp_path)
     report = {name: {key: n for key, n in counts.items() if n} for name, counts in data.check().items()}
     rounds = {"rows_anli_r1": 1, "rows_anli_r2": 1, "rows_anli_r3": 1}
-    dev = {"rows_in_source": 9, "rows": 9, "rows_snli": 3, "rows_mnli": 3, **rounds, "unlabelled": 1}
+    dev = {
+        "rows_in_source": 9,
+        "rows": 9,
+        "rows_snli": 3,
+        "rows_mnli": 3,
+        **rounds,
+        "unlabelled": 1,
+        "rows_published": 23_015,
+    }
     train = {"rows_in_source": 9, "rows": 8, "rows_snli": 2, "rows_mnli": 3, **rounds, "dropped_unlabelled": 1}
+    train["rows_published"] = 550_152 + 392_702 + 16_946 + 45_460 + 100_459
     assert report["anli_plus/train/en"] == train
     assert report["anli_plus/validation/en"] == report["anli_plus/test/en"] == dev
     alone = {name.split("/")[0]: counts["rows"] for name, counts in report.items() if "anli_plus" not in name}

@@ -31,7 +31,8 @@ those, not this page.
 **No hub id below has been tried**: no hub could be reached when the records were written. The ids follow public
 evaluation code. Where a revision is named it is pinned; elsewhere the newest is read, and its commit is kept with every
 score. What has been tried is reading files: below `data_dir/<name>`, or the folder named, under the names given here,
-plain or gzip, up to four folders deep. Numbers of rows are the published ones; a run reports a difference.
+plain or gzip, up to four folders deep; the addresses they are published at are untried too. Numbers of rows are the
+published ones; a run reports a difference.
 """
 
 
@@ -76,8 +77,9 @@ def _section(name: str, cls: type[TaskDataModule]) -> str:
         ("kind", f"{task.kind}, head `{task.head or task.name}`; trained on {trained}"),
         ("languages", f"{len(task.languages)}: {told['languages']}"),
         ("labels", _labels(task)),
-        ("rows", _sizes(task.sizes)),
+        ("rows", _sizes(task.sizes) or "no numbers recorded"),
         *_places(task),
+        ("published at", task.home),
         ("also scored", ", ".join(f"`{other.task.name}`" for other in cls.also)),
         ("licence", told["licence"]),
         ("metric", told["metric"]),

@@ -104,6 +104,7 @@ class Task:
         pool: Retrieval: languages whose candidates, read under the split `POOL`, are one pool for all queries.
         max_length: Default number of tokens of one input; default the kind's.
         folder: Its folder below ``data_dir``; default its name.
+        home: Where its authors publish it, for messages and lists.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Task:
     max_length: int | None = None
     pool: tuple[str, ...] = ()
     folder: str | None = None
+    home: str = ""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data.
@@ -160,6 +162,12 @@ class Task:
             return [self._column(row, part) for part in wanted]
         return None if wanted is None else self._column(row, wanted)
 
+    def lacking(self, row: Row) -> list[str]:
+        """Return the columns that its roles are read from and that a row lacks."""
+        wanted = [part for column in self.fields.values() for part in ([column] if isinstance(column, str) else column)]
+        names = [name for part in wanted for name in (_in_template(part) if "{" in part else [part])]
+        return [name for name in dict.fromkeys(names) if name.split(".")[0] not in row]
+
     def label_name(self, value: Any) -> str | None:
         """Return the label in the library's spelling, or None where there is no gold label."""
         text = "" if value is None else str(value).strip()
@@ -182,8 +190,7 @@ class Task:
 
     def _template(self, row: Row, template: str) -> str | list[str]:
         """Fill a template; columns that hold lists make it a list, item by item."""
-        names = [part.split("}")[0] for part in template.split("{")[1:]]
-        values = {name: self._column(row, name) for name in names}
+        values = {name: self._column(row, name) for name in _in_template(template)}
         lengths = {len(value) for value in values.values() if isinstance(value, list)}
 
         def fill(position: int) -> str:
@@ -193,3 +200,8 @@ class Task:
             return text
 
         return [fill(i) for i in range(min(lengths))] if lengths else fill(0)
+
+
+def _in_template(template: str) -> list[str]:
+    """Return the columns that a template names."""
+    return [part.split("}")[0] for part in template.split("{")[1:]]

@@ -27,7 +27,7 @@ from xtransfer.datamodules.mixture import Place
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.pipeline import prepare, run
 from xtransfer.samplers import Sampling
-from xtransfer.sources import Tsv
+from xtransfer.sources import Hub, Tsv
 from xtransfer.task import Task
 
 DATA = Path(__file__).parents[1] / "data"
@@ -278,6 +278,17 @@ def test_a_task_without_its_files_is_left_out_and_named(settings, tiny_encoder, 
         refused.check()
     with pytest.raises(ConfigError, match="no task is left to train"):
         MultiTask([CCG()], missing="leave_out", **{**settings, "data_dir": folder}).check()
+
+
+def test_a_task_that_is_gone_from_the_hub_is_left_out_and_told_of(settings, caplog):
+    gone = MNLI(source=Hub("xtransfer-tests/there-is-no-such-data-set"))
+    data = MultiTask([gone, CCG()], missing="leave_out", **settings)
+    with caplog.at_level(logging.WARNING):
+        data.check()
+    assert [task.record.name for task in data.tasks] == ["ccg"]
+    assert "mnli is left out of the mix, its training rows are not there" in caplog.text
+    assert "no longer there under this id" in caplog.text
+    assert "https://cims.nyu.edu/~sbowman/multinli" in caplog.text
 
 
 def test_early_stopping_by_the_mean_works_with_one_task_left(tiny_encoder, tmp_path):

@@ -38,7 +38,19 @@ class Fixed(Source):
         return True
 
     def origin(self, split: str, language: str, folder: Path | None) -> str:
+        if self.gone:
+            raise UnavailableError("acme/pooled cannot be loaded")
         return "fixed"
+
+
+@dataclass(frozen=True)
+class Columns(Fixed):
+    """Any rows."""
+
+    given: tuple[Row, ...] = ()
+
+    def rows(self, split: str, language: str, folder: Path | None) -> Iterator[Row]:
+        yield from self.given
 
 
 @pytest.mark.parametrize(
@@ -58,6 +70,26 @@ def test_queries_are_cut_but_never_the_pool(rows: str, limit: int | None, kept: 
 
 def test_where_a_data_set_is_gone_its_own_files_are_named() -> None:
     files = (Tsv(paths={"test": "{language}.test.tsv"}), Tsv(paths={"test": "{language}/test.tsv"}))
-    task = Task(name="pooled", kind="retrieval", fields=SIDES, files=files)
-    with pytest.raises(DataError, match=r"data_dir/pooled: 'de.test.tsv' or 'de/test.tsv'"):
-        Portion(task, "test", "de", Fixed(gone=True), None, "test").examples()
+    task = Task(name="pooled", kind="retrieval", fields=SIDES, files=files, folder="pool", home="https://acme.example")
+    portion = Portion(task, "test", "de", Fixed(gone=True), None, "test")
+    for read in (portion.examples, portion.origin):
+        with pytest.raises(DataError) as caught:
+            read()
+        message = str(caught.value)
+        assert message.startswith(
+            "task 'pooled' (de): acme/pooled cannot be loaded (https://acme.example). Files that "
+        )
+        assert "below data_dir/pool: 'de.test.tsv' or 'de/test.tsv'. Other tasks do not need it" in message
+
+
+def test_columns_that_have_changed_are_told_with_the_revision_before_any_row_is_used() -> None:
+    fields: dict[str, str | list[str]] = {"text": "{premise} {why}", "choices": ["a.text", "b"], "label": "label"}
+    task = Task(name="toy", kind="multiple_choice", fields=fields)
+    at = "acme/toy [de] validation @0123456 row 0"
+    source = Columns(given=({"premise": "p", "question": "q", "a": {"text": "x"}, "answer": 0, WHERE: at},))
+    with pytest.raises(DataError) as caught:
+        Portion(task, "test", "de", source, None, "test").examples()
+    assert str(caught.value) == (
+        f"toy (de) {at}: expected columns why, b, label, found premise, question, a, answer; if the data set has "
+        "changed, say in the task's `source` which earlier `revision` to read, or `rename` columns"
+    )

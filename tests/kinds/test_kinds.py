@@ -312,12 +312,24 @@ def test_each_side_is_a_feature_and_predictions_name_lines(layout):
     rows = [{"en": "a cat", "xx": "Katze", "line": 7}, {"en": "the dog", "xx": "собака", "line": 2}]
     features, _ = encode(PAIRS, rows, layout)
     named = [(f["index"], f["part"], f["meta"]["gold"]["id"], f["meta"]["gold"]["targets"]) for f in features]
-    assert named == [(0, 0, "7", ["7"]), (0, 1, "7", None), (1, 0, "2", ["2"]), (1, 1, "2", None)]
+    assert named == [(0, 0, "0", ["7"]), (0, 1, "7", None), (1, 0, "1", ["2"]), (1, 1, "2", None)]
     kind, batch = KINDS["retrieval"], collate(features, 1, "batch")
     assert "labels" not in batch
     vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.9, 0.1]])
     pieces = kind.decode(vectors, batch, PAIRS.spec())
     assert kind.export(pieces, batch["meta"], PAIRS.spec()) == "2\n7\n"
+
+
+def test_queries_of_one_candidate_are_all_in_the_file(layout):
+    fields = {"text": "en", "candidate": "xx", "label": "line"}
+    task = Task(name="answers", kind="retrieval", fields=fields, options={"method": "ranking"})
+    rows = [{"en": "a cat", "xx": "Katze", "line": 0}, {"en": "the cat", "xx": "Katze", "line": 0}]
+    features, _ = encode(task, rows, layout)
+    kind, batch = KINDS["retrieval"], collate(features, 1, "batch")
+    pieces = kind.decode(torch.eye(4), batch, task.spec())
+    found = json.loads(kind.export(pieces, batch["meta"], task.spec()))
+    assert list(found) == ["0", "1"]
+    assert json.loads(kind.gold([kind.example(row, task, "de") for row in rows], task)) == found
 
 
 def test_training_pairs_are_one_feature(layout):

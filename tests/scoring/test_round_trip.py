@@ -149,7 +149,8 @@ def test_retrieval(tmp_path: Path, name: str, benchmark: str, method: str, score
     if method == "nearest":
         fields: dict[str, Any] = {"text": "en", "candidate": "xx", "candidate_id": "line"}
         examples = [
-            {"text": f"t{i}", "candidate": f"c{i}", "id": str(line), "label": 0} for i, line in enumerate(lines)
+            {"text": f"t{i}", "candidate": f"c{i}", "id": str(line), "label": 0, "index": i}
+            for i, line in enumerate(lines)
         ]
     else:
         fields = {"text": "text", "side": "side", "id": "id", "targets": "targets"}

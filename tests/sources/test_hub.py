@@ -161,6 +161,9 @@ def test_the_newest_commit_is_asked_for_once_and_used(monkeypatch: pytest.Monkey
     assert [call[3] for call in loaded] == ["0123456789abcdef"] * 2
     list(Hub("owner/name", revision="fixed").rows("test", "de", None))
     assert (asked, loaded[-1][3]) == (["owner/name"], "fixed")
+    changed = Hub("owner/name", revision="fedcba9876543210", rename={"sentence": "text"})
+    with pytest.raises(DataError, match="owner/name test @fedcba9: expected columns sentence, found text; if the data"):
+        list(changed.rows("test", "de", None))
 
 
 def test_rows_found_elsewhere(tmp_path: Path) -> None:

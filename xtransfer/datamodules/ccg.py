@@ -56,4 +56,5 @@ class CCG(TaskDataModule):
                 comments=True,
             ),
         ),
+        home="https://catalog.ldc.upenn.edu/LDC2005T13, or for the free data https://pmb.let.rug.nl",
     )

@@ -44,6 +44,7 @@ class CommonsenseQA(TaskDataModule):
                 flatten=True,
             ),
         ),
+        home="https://www.tau-nlp.org/commonsenseqa",
         sizes={"train": 9_741, "validation": 1_221, "test": 1_140},
     )
 
@@ -98,6 +99,7 @@ class CosmosQA(TaskDataModule):
             Csv(paths={"train": "train.csv", "validation": "valid.csv"}),
             JsonLines(paths={"test": "test.jsonl"}, optional=("label",)),
         ),
+        home="https://github.com/wilburOne/cosmosqa",
         sizes={"train": 25_262, "validation": 2_985, "test": 6_963},
     )
 
@@ -121,6 +123,7 @@ class SIQA(TaskDataModule):
         aliases={"1": "0", "2": "1", "3": "2"},
         hub=Hub("lighteval/siqa", splits={"train": "train", "validation": "validation"}),
         files=(JsonLines(paths={"train": "train.jsonl", "validation": "dev.jsonl"}, labels="{stem}-labels.lst"),),
+        home="https://leaderboard.allenai.org/socialiqa",
         sizes={"train": 33_410, "validation": 1_954},
     )
 
@@ -145,6 +148,7 @@ class COPA(TaskDataModule):
                 paths={"train": "train.jsonl", "validation": "val.jsonl", "test": "test.jsonl"}, optional=("label",)
             ),
         ),
+        home="https://super.gluebenchmark.com/tasks",
         sizes={"train": 400, "validation": 100, "test": 500},
     )
 
@@ -166,6 +170,7 @@ class XCOPA(TaskDataModule):
         languages=("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"),
         hub=Hub("cambridgeltl/xcopa", "{language}", splits={"validation": "validation", "test": "test"}),
         files=(JsonLines(paths={"validation": "val.{language}.jsonl", "test": "test.{language}.jsonl"}),),
+        home="https://github.com/cambridgeltl/xcopa",
         sizes={"validation": 100, "test": 500},
     )
     trains_on = COPA

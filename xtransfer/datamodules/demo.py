@@ -37,6 +37,7 @@ class DemoNLI(TaskDataModule):
                 package=PACKAGE,
             ),
         ),
+        sizes={"train/en": 900, "validation/en": 144, "test": 216},
     )
 
 
@@ -62,4 +63,5 @@ class DemoQA(TaskDataModule):
                 package=PACKAGE,
             ),
         ),
+        sizes={"train/en": 900, "validation/en": 150, "test": 200},
     )

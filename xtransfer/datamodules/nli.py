@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from xtransfer.datamodules.base import TaskDataModule
@@ -14,7 +13,9 @@ LABELS = ("entailment", "neutral", "contradiction")
 
 FIELDS: dict[str, str | list[str]] = {"text": "premise", "pair": "hypothesis", "label": "label"}
 ALIASES = {"contradictory": "contradiction"}
+ANLI_HOME = "https://github.com/facebookresearch/anli"
 ANLI_ALIASES = {"e": "entailment", "n": "neutral", "c": "contradiction"}
+MNLI_HOME = "https://cims.nyu.edu/~sbowman/multinli"
 NATIVE = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
 
 
@@ -24,8 +25,8 @@ def _named(pattern: str) -> dict[str, str]:
     return {split: pattern.replace("{name}", name) for split, name in names.items()}
 
 
-def _anli(number: int, sizes: Mapping[str, int] | None = None) -> Task:
-    """Return the record of a round of ANLI."""
+def _anli(number: int, train: int, held_out: int) -> Task:
+    """Return the record of a round of ANLI: its number, its training rows, and the rows of each other split."""
     return Task(
         name=f"anli_r{number}",
         kind="classification",
@@ -36,7 +37,8 @@ def _anli(number: int, sizes: Mapping[str, int] | None = None) -> Task:
         hub=Hub("facebook/anli", "plain_text", splits=_named(f"{{name}}_r{number}")),
         files=(JsonLines(paths=_named(f"R{number}/{{name}}.jsonl"), rename={"context": "premise"}),),
         folder="anli",
-        sizes=sizes or {},
+        home=ANLI_HOME,
+        sizes={"train": train, "validation": held_out, "test": held_out},
     )
 
 
@@ -64,7 +66,8 @@ class MNLI(TaskDataModule):
             Tsv(paths={"train": "train.tsv", "validation": "dev_matched.tsv"}, rename=NATIVE),
             Tsv(paths={"train": "multinli.train.en.tsv"}, rename={"hypo": "hypothesis"}),
         ),
-        sizes={"train": 392_702},
+        home=MNLI_HOME,
+        sizes={"train": 392_702, "validation": 9_815},
     )
 
 
@@ -88,6 +91,8 @@ class MNLIMismatched(TaskDataModule):
             Tsv(paths={"test": "dev_mismatched.tsv"}, rename=NATIVE),
         ),
         folder="mnli",
+        home=MNLI_HOME,
+        sizes={"test": 9_832},
     )
     trains_on = MNLI
 
@@ -116,6 +121,8 @@ class SNLI(TaskDataModule):
                 optional=("label2", "label3", "label4", "label5"),
             ),
         ),
+        home="https://nlp.stanford.edu/projects/snli",
+        sizes={"train": 550_152, "validation": 10_000, "test": 10_000},
     )
 
 
@@ -125,7 +132,7 @@ class ANLIR1(TaskDataModule):
     Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
     """
 
-    task: ClassVar[Task] = _anli(1, {"train": 16_946, "validation": 1_000})
+    task: ClassVar[Task] = _anli(1, 16_946, 1_000)
 
 
 class ANLIR2(TaskDataModule):
@@ -134,7 +141,7 @@ class ANLIR2(TaskDataModule):
     Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
     """
 
-    task: ClassVar[Task] = _anli(2, {"validation": 1_000})
+    task: ClassVar[Task] = _anli(2, 45_460, 1_000)
 
 
 class ANLIR3(TaskDataModule):
@@ -143,7 +150,7 @@ class ANLIR3(TaskDataModule):
     Nie et al. 2020. Languages: en. Licence: CC BY-NC 4.0. Metric: accuracy. Read from ANLI's folder.
     """
 
-    task: ClassVar[Task] = _anli(3)
+    task: ClassVar[Task] = _anli(3, 100_459, 1_200)
 
 
 ROUNDS = Joined((ANLIR1.task, ANLIR2.task, ANLIR3.task), FIELDS)
@@ -166,6 +173,8 @@ class ANLI(TaskDataModule):
         head="mnli",
         hub=ROUNDS,
         files=(ROUNDS,),
+        home=ANLI_HOME,
+        sizes=ROUNDS.sizes,
     )
 
 
@@ -194,6 +203,7 @@ class ANLIPlus(TaskDataModule):
         head="mnli",
         hub=PLUS,
         files=(PLUS,),
+        sizes=PLUS.sizes,
     )
     also = PARTS
 
@@ -229,6 +239,7 @@ class XNLI(TaskDataModule):
                 optional=("label",),
             ),
         ),
+        home="https://github.com/facebookresearch/XNLI",
         sizes={"validation": 2_490, "test": 5_010},
     )
     trains_on = MNLI

@@ -33,6 +33,8 @@ class QQP(TaskDataModule):
         options={"positive": "1"},
         hub=Hub("nyu-mll/glue", "qqp", splits={"train": "train", "validation": "validation"}),
         files=(Tsv(paths={"train": "train.tsv", "validation": "dev.tsv"}, rename={"is_duplicate": "label"}),),
+        home="https://gluebenchmark.com/tasks",
+        sizes={"train": 363_846, "validation": 40_430},
     )
 
 
@@ -51,6 +53,8 @@ class PAWS(TaskDataModule):
         labels=LABELS,
         hub=Hub("google-research-datasets/paws", "labeled_final"),
         files=(Tsv(paths={"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}),),
+        home="https://github.com/google-research-datasets/paws",
+        sizes={"train": 49_401, "validation": 8_000, "test": 8_000},
     )
 
 
@@ -92,5 +96,6 @@ class PAWSX(TaskDataModule):
                 optional=("label",),
             ),
         ),
+        home="https://github.com/google-research-datasets/paws",
         sizes={"train/en": 49_401, "validation": 2_000, "test": 2_000},
     )

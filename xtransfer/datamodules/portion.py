@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
 from xtransfer.samplers import permutation
 from xtransfer.sources import native_names
-from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task
+from xtransfer.sources.rows import CHANGED
+from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task, columns
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -59,7 +62,8 @@ class Portion:
         """Name the rows so exactly that equal texts mean equal rows."""
         limit = "" if self.limit is None else f" limit {self.limit}"
         shots = "" if self.shots is None else f" {self.shots} shots by seed {self.seed}"
-        return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}{shots}"
+        with self._told_what_to_do():
+            return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}{shots}"
 
     def examples(self) -> list[Example]:
         """Read and check every row; `counts` then says how many there were and what was left out.
@@ -123,15 +127,30 @@ class Portion:
                 f"({self.origin()}); is this the right file?"
             )
 
+    @contextmanager
+    def _told_what_to_do(self) -> Iterator[None]:
+        """Say of a data set that cannot be had where else it is, and which files of it are read."""
+        try:
+            yield
+        except UnavailableError as error:
+            task = self.task
+            names = native_names(task.files, self._cut[0], self.language) or "none"
+            home = f" ({task.home})" if task.home else ""
+            raise DataError(
+                f"task '{task.name}' ({self.language}): {error}{home}. Files that are read in its place, below "
+                f"data_dir/{task.folder or task.name}: {names}. Other tasks do not need it: leave this one out, of a "
+                f"mix by `missing: leave_out`"
+            ) from error
+
     def _rows(self) -> list[Row]:
         split, start, stop = self._cut
-        try:
+        with self._told_what_to_do():
             rows = list(self.source.rows(split, self.language, self.folder))
-        except UnavailableError as error:
-            names = native_names(self.task.files, split, self.language) or "none"
+        if rows and (lacking := self.task.lacking(rows[0])):
             raise DataError(
-                f"{error}. Files that are read in its place, below data_dir/{self.task.name}: {names}"
-            ) from error
+                f"{self.task.where(rows[0], self.language)}: expected columns {', '.join(lacking)}, found "
+                f"{', '.join(columns(rows[0]))}; {CHANGED}"
+            )
         published = self.task.sizes.get(f"{split}/{self.language}", self.task.sizes.get(split))
         self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
         candidates = [row for row in rows if row.get("side") == "candidate"]  # a pool is never cut

@@ -14,6 +14,7 @@ FIELDS: dict[str, str | list[str]] = {
     "context": "context",
     "answers": "answers",
 }
+SQUAD_HOME = "https://rajpurkar.github.io/SQuAD-explorer"
 TRAIN_AND_DEV = {"train": "train", "validation": "validation"}
 
 
@@ -30,6 +31,8 @@ class SQuAD(TaskDataModule):
         fields=FIELDS,
         hub=Hub("rajpurkar/squad", "plain_text", splits=TRAIN_AND_DEV),
         files=(SquadJson(paths={"train": "train-v1.1.json", "validation": "dev-v1.1.json"}),),
+        home=SQUAD_HOME,
+        sizes={"train": 87_599, "validation": 10_570},
     )
 
 
@@ -47,6 +50,8 @@ class SQuAD2(TaskDataModule):
         options={"no_answer": True},
         hub=Hub("rajpurkar/squad_v2", "squad_v2", splits=TRAIN_AND_DEV),
         files=(SquadJson(paths={"train": "train-v2.0.json", "validation": "dev-v2.0.json"}),),
+        home=SQUAD_HOME,
+        sizes={"train": 130_319, "validation": 11_873},
     )
 
 
@@ -71,6 +76,7 @@ class XQuAD(TaskDataModule):
             revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583",
         ),
         files=(SquadJson(paths={"test": "xquad.{language}.json"}),),
+        home="https://github.com/google-deepmind/xquad",
         sizes={"test": 1_190},
     )
     trains_on = SQuAD
@@ -101,6 +107,7 @@ class MLQA(TaskDataModule):
                 }
             ),
         ),
+        home="https://github.com/facebookresearch/MLQA",
         sizes={
             "validation/ar": 517,
             "validation/de": 512,
@@ -178,6 +185,7 @@ class TyDiQA(TaskDataModule):
                 unless=ALL_LANGUAGES,
             ),
         ),
+        home="https://github.com/google-research-datasets/tydiqa",
         sizes={
             "train/en": 3_696,
             "test/ar": 921,
@@ -185,7 +193,9 @@ class TyDiQA(TaskDataModule):
             "test/en": 440,
             "test/fi": 782,
             "test/id": 565,
+            "test/ko": 276,
             "test/ru": 812,
+            "test/sw": 499,
             "test/te": 669,
         },
     )

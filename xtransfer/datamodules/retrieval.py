@@ -83,6 +83,7 @@ class Tatoeba(TaskDataModule):
                 codes=CODES,
             ),
         ),
+        home="https://github.com/facebookresearch/LASER/tree/main/data/tatoeba/v1",
         sizes={
             "test": 1_000,
             "test/jv": 205,
@@ -127,6 +128,8 @@ class BUCC2018(TaskDataModule):
             ),
             Bucc(paths={"validation": "{language}-en.dev.{language}", "test": "{language}-en.test.{language}"}),
         ),
+        home="https://comparable.limsi.fr/bucc2018/bucc2018-task.html",
+        sizes={"validation/zh": 22_213},
     )
 
 
@@ -159,6 +162,7 @@ class SQuADRetrieval(TaskDataModule):
         max_length=256,
         head="lareqa",
         folder=SQuAD.task.name,
+        home=SQuAD.task.home,
         hub=AnswerSentences(SQuAD.task.hub) if SQuAD.task.hub else None,
         files=tuple(AnswerSentences(source) for source in SQuAD.task.files),
     )
@@ -187,6 +191,7 @@ class LAReQA(TaskDataModule):
         languages=LAREQA_LANGUAGES,
         pool=LAREQA_LANGUAGES,
         files=(XquadR(paths=dict.fromkeys(("test", "pool"), "xquad-r/{language}.json"), languages=LAREQA_LANGUAGES),),
+        home="https://github.com/google-research-datasets/lareqa",
         sizes={
             "test": 1_190,
             "pool/ar": 1_222,
@@ -203,6 +208,11 @@ class LAReQA(TaskDataModule):
         },
     )
     trains_on = SQuADRetrieval
+
+
+MEWSLI_HOME = (
+    "https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval"
+)
 
 
 class MewsliPairs(TaskDataModule):
@@ -222,6 +232,7 @@ class MewsliPairs(TaskDataModule):
         head="mewslix",
         folder="mewslix",
         files=(Mewsli(paths={"train": "wikipedia_pairs-train.jsonl", "validation": "wikipedia_pairs-dev.jsonl"}),),
+        home=MEWSLI_HOME,
         sizes={"train": 167_719, "validation": 14_051},
     )
 
@@ -252,6 +263,7 @@ class MewsliX(TaskDataModule):
                 unless={"test": "wikinews_mentions-test.jsonl"},
             ),
         ),
+        home=MEWSLI_HOME,
         sizes={
             "test/ar": 1_501,
             "test/de": 1_551,

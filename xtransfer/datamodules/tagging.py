@@ -88,6 +88,7 @@ class UDPOS(TaskDataModule):
             ),
             Conll(paths=XTREME_PATHS),
         ),
+        home="https://universaldependencies.org",
     )
 
 
@@ -121,5 +122,6 @@ class PANX(TaskDataModule):
             ),
             Conll(paths=XTREME_PATHS),
         ),
+        home="https://github.com/afshinrahimi/mmner",
         sizes={"train/en": 20_000, "validation/en": 10_000, "test/en": 10_000},
     )

@@ -187,7 +187,8 @@ class Retrieval(Kind):
     def gold(self, examples: Sequence[Example], task: Task) -> str:
         """The right candidates in the form of `export_found`; in a ranking, queries without any are left out."""
         require_labels(examples, task)
-        wanted = [_gold(e, side, text) for e in examples for side, text in _texts(e) if side == "query"]
+        numbered = [{"index": number} | example for number, example in enumerate(examples)]
+        wanted = [_gold(e, side, text) for e in numbered for side, text in _texts(e) if side == "query"]
         found = [(query["id"], [str(target) for target in query["targets"]]) for query in wanted if query["targets"]]
         method = self.settings(task.options)["method"]
         if method == "nearest" and len(found) < len(wanted):
@@ -211,10 +212,15 @@ def _texts(example: Example) -> list[tuple[str, str]]:
 
 
 def _gold(example: Example, side: str, text: str) -> dict[str, Any]:
-    """Return what scoring and files of predictions need to know of a text; a pair's candidate is named by its text."""
+    """Return what scoring and files of predictions need to know of a text.
+
+    The query of a pair is named by its row's number, for several may have one candidate; that by its id or its text.
+    """
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     if "candidate" not in example:
         return {"side": side, "id": example["id"], "text": digest, "targets": example["targets"]}
     own = hashlib.blake2b(example["candidate"].encode(), digest_size=8).hexdigest()
     name = own if example["id"] is None else example["id"]
-    return {"side": side, "id": name, "text": digest, "targets": [name] if side == "query" else None}
+    if side == "query":
+        return {"side": side, "id": str(example["index"]), "text": digest, "targets": [name]}
+    return {"side": side, "id": name, "text": digest, "targets": None}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtransfer.errors import DataError, UnavailableError
-from xtransfer.sources.rows import flattened, found, in_order, renamed, speaks
+from xtransfer.sources.rows import CHANGED, flattened, found, in_order, renamed, speaks
 from xtransfer.task import SPLITS, WHERE, Row, Source
 
 if TYPE_CHECKING:
@@ -136,7 +136,9 @@ class Hub(Source):
         expected |= {self.language_column} if self.language_column else set()
         if missing := sorted(expected - set(data.column_names)):
             there = found(dict.fromkeys(data.column_names))
-            raise DataError(f"{self._name(split, language)}: expected columns {', '.join(missing)}, found {there}")
+            raise DataError(
+                f"{self._name(split, language)}: expected columns {', '.join(missing)}, found {there}; {CHANGED}"
+            )
         return data
 
     def _revision(self) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.sources.files import choose
-from xtransfer.task import PART, WHERE, Row, Source, Task
+from xtransfer.task import PART, SPLITS, WHERE, Row, Source, Task
 
 
 def locate(record: Task, split: str, language: str, folder: Path | None) -> Source:
@@ -21,7 +21,10 @@ def locate(record: Task, split: str, language: str, folder: Path | None) -> Sour
     if folder is not None or any(source.embedded for source in record.files):
         return choose(record.files, split, language, folder, record.name)
     if record.hub is None:
-        raise ConfigError(f"task '{record.name}' is not on the hub: set data.data_dir to a folder with its files")
+        from_where = f", from {record.home}" if record.home else ""
+        raise ConfigError(
+            f"task '{record.name}' is not on the hub: set data.data_dir to a folder with its files{from_where}"
+        )
     return record.hub
 
 
@@ -86,6 +89,15 @@ class Joined(Source):
         """
         located = self._located(split, language, folder)
         return "; ".join(source.origin(split, language, inside) for _, source, inside in located)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The published number of rows of all data sets together, of the splits of which each has one."""
+        return {
+            split: sum(part.sizes[split] for part in self.parts)
+            for split in SPLITS
+            if all(split in part.sizes for part in self.parts)
+        }
 
     @property
     def path(self) -> str:

@@ -8,6 +8,11 @@ from typing import Any
 from xtransfer.errors import DataError
 from xtransfer.task import WHERE, Row, columns
 
+CHANGED = (
+    "if the data set has changed, say in the task's `source` which earlier `revision` to read, or `rename` columns"
+)
+"""What to do about a column that is not there."""
+
 
 def found(row: Mapping[str, Any]) -> str:
     """Return the columns of a row, for messages."""
