@@ -32,7 +32,8 @@ those, not this page.
 evaluation code. Where a revision is named it is pinned; elsewhere the newest is read, and its commit is kept with every
 score. What has been tried is reading files: below `data_dir/<name>`, or the folder named, under the names given here,
 plain or gzip, up to four folders deep; the addresses they are published at are untried too. Numbers of rows are the
-published ones; a run reports a difference.
+published ones; a run reports a difference. XTREME-R's MultiLingual CheckList is not among the tasks;
+[architecture.md](architecture.md#not-there) says why.
 """
 
 

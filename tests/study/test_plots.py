@@ -157,6 +157,13 @@ def test_curves_are_drawn(stage):
     assert (loss.get_xlabel(), score.get_title()) == ("step", "development qa f1")
 
 
+def test_a_loss_that_was_logged_once_can_be_seen(stage):
+    file = stage / "csv" / "metrics.csv"
+    file.write_text("\n".join(LOG.splitlines()[:2]) + "\n")
+    (loss,) = plots.learning_curves(read_curves(stage)).axes
+    assert {line.get_marker() for line in loss.lines} == {"o"}
+
+
 def test_smoothing_by_hand():
     assert smoothed([(1, 4.0), (2, 2.0), (5, 0.0)], 2) == [(1, 4.0), (2, 3.0), (5, 1.0)]
 
