@@ -218,7 +218,7 @@ def _lines(axes: Axes, lines: dict[str, Curve], is_loss: bool) -> None:
         colour = "black" if name == MEAN else GREY if pale else COLOURS[number % len(COLOURS)]
         style: dict[str, Any] = {"color": colour, "linewidth": 0.6 if pale else 1.2, "zorder": 1 if pale else 2}
         if is_loss:
-            axes.plot(steps, values, **style | {"linewidth": 0.5, "alpha": 0.4}, marker="o" if len(curve) == 1 else "")
+            axes.plot(steps, values, **style | {"linewidth": 0.5, "alpha": 0.4})
             if curve:
                 values = tuple(value for _, value in smoothed(curve, max(1, len(curve) // 20)))
         marker: dict[str, Any] = (
