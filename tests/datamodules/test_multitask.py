@@ -15,9 +15,11 @@ from xtransfer.datamodules import (
     CCG,
     MNLI,
     SNLI,
+    XNLI,
     ANLIPlus,
     CommonsenseQA,
     CustomTask,
+    MNLIMismatched,
     MultiTask,
     SQuAD,
     SQuAD2,
@@ -189,6 +191,23 @@ def test_tasks_of_one_head_share_it_with_labels_by_name(settings, tiny_encoder):
     }
     single = CustomTask(task=other, **{k: v for k, v in settings.items() if k != "splits"}).portions("train")[0]
     assert gold["other_nli"] == [other.labels[example["label"]] for example in single.examples()]
+
+
+def test_rows_of_the_task_trained_on_are_numbered_as_the_shared_head(settings):
+    """XNLI's training rows are MNLI's, whose labels stand in another order than those of the task before it here."""
+    first = Task(**{**vars(SNLI.task), "name": "first", "labels": ("neutral", "contradiction", "entailment")})
+    first = Task(**{**vars(first), "folder": "snli"})
+    member = MNLIMismatched(splits={"test": "validation"})
+    tasks = [CustomTask(task=first), XNLI(languages=["de"], evaluate=[member])]
+    data = MultiTask(tasks, **settings)
+    assert {tuple(spec["labels"]) for spec in data.specs()} == {first.labels}
+    alone = {key: value for key, value in settings.items() if key != "splits"}
+    for split in ("train", "test"):
+        mixed = next(p for p in data.portions(split) if p.task.name == "xnli")
+        single = XNLI(languages=["de"], splits=TEST_ON_DEV, **alone).portions(split)[0]
+        named = [[p.task.labels[example["label"]] for example in p.examples()] for p in (mixed, single)]
+        assert named[0] == named[1]
+        assert mixed.task.labels == first.labels
 
 
 def test_one_head_for_different_labels_is_refused(settings):

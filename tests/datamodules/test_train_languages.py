@@ -70,6 +70,31 @@ def test_each_step_is_of_one_language_in_proportion_or_as_asked(settings):
     assert order.sampling.shares(order.sizes) == pytest.approx({"xnli/en": 0.5, "xnli/sw": 0.5})
 
 
+def test_languages_are_drawn_by_given_weights(settings):
+    data = XNLI(
+        train_languages=["en", "de", "sw"],
+        dev_languages=["en"],
+        sampling=Sampling(weights={"en": 3, "de": 0, "sw": 1}),
+        **settings,
+    )
+    data.setup("fit")
+    order = data.train_dataloader().batch_sampler
+    assert order.sampling.shares(order.sizes) == pytest.approx({"xnli/en": 0.75, "xnli/de": 0, "xnli/sw": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"en": 1, "sv": 1, "sw": 1}, "no training language of 'xnli' 'sv' in the mix.*sw"),
+        ({"en": 1}, "no weight for sw; give one, 0 leaves a training language of 'xnli' out"),
+        ({"en": 0, "sw": 0}, "one of them above 0; found: en 0, sw 0"),
+    ],
+)
+def test_weights_of_languages_are_checked_before_training(settings, weights, message):
+    with pytest.raises(ConfigError, match=message):
+        XNLI(train_languages=["en", "sw"], sampling=Sampling(weights=weights), **settings)
+
+
 def test_any_task_takes_translations_from_files_of_ones_own(settings, folder):
     own = Tsv(paths={"train": "translated.{language}.tsv"})
     lines = "premise\thypothesis\tlabel\nMbwa anakimbia.\tMbwa.\tentailment\n"

@@ -69,7 +69,7 @@ def test_a_schedule_moves_the_shares_over_the_run(schedule):
 
 def test_a_task_first_then_one_of_its_languages():
     nested = Nested(
-        {"nli/en": "nli", "mlm/en": "mlm", "mlm/sw": "mlm"},
+        {"nli/en": ("nli", "en"), "mlm/en": ("mlm", "en"), "mlm/sw": ("mlm", "sw")},
         Sampling(beside={"mlm": 1.0}),
         {"nli": Sampling(), "mlm": Sampling(temperature=1 / 0.3)},
     )

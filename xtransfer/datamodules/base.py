@@ -45,7 +45,7 @@ class TaskDataModule(LightningDataModule):
         train_languages: Languages to train in; default English. Rows in others are the data set's own translations,
             or `translations`.
         translations: Where training rows in other languages lie, with the columns of the training task's record.
-        sampling: How often each training language is drawn, where there are several; default in proportion to size.
+        sampling: How often each training language is drawn, by its code; default in proportion to size.
         shots: Train on so many examples a language, drawn by `seed`, of each label as many.
         options: Settings of the kind laid over the task's, e.g. ``{stride: 64}``.
         evaluate: Further data sets of the same kind, scored with the head trained here; default those of `also`.
@@ -93,7 +93,7 @@ class TaskDataModule(LightningDataModule):
         if task is None and not hasattr(type(self), "task"):
             raise ConfigError(f"{type(self).__name__} has no task record: choose a task, e.g. --data MNLI")
         self.original = record = task or type(self).task
-        record = trained_in(record, train_languages, elsewhere=bool(translations or source))
+        record = trained_in(record, train_languages, bool(translations or source), sampling)
         self.record = replace(record, options={**record.options, **(options or {})})
         self.data_dir, self.tokenizer, self.max_length = data_dir, tokenizer, max_length
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -260,8 +260,8 @@ class TaskDataModule(LightningDataModule):
 
     def order(self, parts: Sequence[Part], place: Place) -> EpochBatches:
         """Return the order of training batches."""
-        inner = Nested({part.name: self.record.name for part in parts}, Sampling(), {self.record.name: self.sampling})
-        return order_of(parts, inner, place)
+        mix = Nested({part.name: part.place for part in parts}, Sampling(), {self.record.name: self.sampling})
+        return order_of(parts, mix, place)
 
     def facts(self, order: EpochBatches, parts: Sequence[Part], place: Place) -> dict[str, Any]:
         """Return what results tell of the training data, besides the task's name."""

@@ -33,8 +33,10 @@ def portion_of(data: TaskDataModule, split: str, language: str) -> Portion:
         folder = Path(data.data_dir) / ((data.folder if own else None) or provider.folder or provider.name)
     source = _translations(data, wanted, language) or (data.source if own else None)
     source = source or locate(provider, wanted, language, folder)
-    # Rows of the task trained on play the roles of its record, under this task's name and settings.
-    labels = data.record.labels if provider.labels_from_train else provider.labels
+    # Rows of the task trained on play the roles of its record, under this task's name and settings; its labels are
+    # numbered as this task's, whose order a mix may have changed.
+    same = provider.labels_from_train or set(provider.labels) == set(data.record.labels)
+    labels = data.record.labels if same else provider.labels
     task = replace(provider, name=data.record.name, options=data.record.options, labels=labels)
     shots = data.shots if split == "train" else None
     return Portion(task, split, language, source, folder, rows, data.limit, shots=shots, seed=data.run_seed)

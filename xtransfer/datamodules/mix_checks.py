@@ -39,8 +39,9 @@ def share_labels(tasks: Sequence[TaskDataModule]) -> None:
     first: dict[str, TaskDataModule] = {}
     for task in tasks:
         other = first.setdefault(task.record.head or task.record.name, task).record
-        if task.record.kind == other.kind and set(task.record.labels) == set(other.labels):
-            task.record = replace(task.record, labels=other.labels)
+        for member in (task, *task.evaluate):
+            if member.record.kind == other.kind and set(member.record.labels) == set(other.labels):
+                member.record = replace(member.record, labels=other.labels)
 
 
 def check_heads(specs: Sequence[Mapping[str, Any]]) -> None:

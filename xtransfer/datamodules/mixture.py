@@ -93,6 +93,11 @@ class Part:
         """Its name, e.g. ``mnli/en``."""
         return f"{self.task.name}/{self.language}"
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its task's name and its language."""
+        return self.task.name, self.language
+
     def __len__(self) -> int:
         """Return the number of features that are trained on."""
         return len(self.features if self.kept is None else self.kept)

@@ -208,7 +208,7 @@ class MultiTask(TaskDataModule):
         names = list(dict.fromkeys(part.task.name for part in parts))
         tasks = {task.record.name: task for task in self.tasks}
         outer = self.mixing.among(names)
-        mix = Nested({part.name: part.task.name for part in parts}, outer, {n: tasks[n].sampling for n in names})
+        mix = Nested({part.name: part.place for part in parts}, outer, {n: tasks[n].sampling for n in names})
         beside = {name: share for name, share in (outer.beside or {}).items() if name in names}
         proper = [part for part in parts if part.task.name not in beside]
         passes = sum(part.steps(place, self._epochs(part)) for part in proper)

@@ -12,7 +12,7 @@ from typing import Any
 
 from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
-from xtransfer.samplers import permutation
+from xtransfer.samplers import Sampling, permutation
 from xtransfer.sources import native_names
 from xtransfer.sources.rows import CHANGED
 from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task, columns
@@ -171,20 +171,23 @@ def known_languages(record: Task, languages: list[str], elsewhere: bool = False)
     return languages
 
 
-def trained_in(record: Task, languages: list[str] | None, elsewhere: bool) -> Task:
-    """Return a record that is trained in these languages; without any, as it stands.
+def trained_in(record: Task, languages: list[str] | None, elsewhere: bool, sampling: Sampling | None) -> Task:
+    """Return a record that is trained in these languages, drawn by this rule; without any, as it stands.
 
     Args:
         record: The record.
         languages: The languages.
         elsewhere: Whether rows may be read from elsewhere than the record says, in any language.
+        sampling: How often each is drawn, if that is given.
 
     Raises:
-        ConfigError: The task has not all of them.
+        ConfigError: The task has not all of them, or they are not those that the rule names.
     """
-    if not languages:
-        return record
-    return replace(record, train_languages=tuple(known_languages(record, languages, elsewhere)))
+    if languages:
+        record = replace(record, train_languages=tuple(known_languages(record, languages, elsewhere)))
+    if sampling is not None:
+        sampling.check(record.train_languages, f"training language of '{record.name}'")
+    return record
 
 
 def known_splits(record: Task, splits: dict[str, str]) -> dict[str, str]:

@@ -96,8 +96,12 @@ class Sampling:
         whole = 1 + math.fsum(beside[task] for task in sizes if task in beside)
         return {task: (beside[task] if task in beside else weights[task] / total) / whole for task in sizes}
 
-    def check(self, tasks: Sequence[str]) -> None:
+    def check(self, tasks: Sequence[str], what: str = "task") -> None:
         """Check the names, and a schedule over the whole run, before anything is read.
+
+        Args:
+            tasks: What is drawn from.
+            what: What these are, for the message.
 
         Raises:
             ConfigError: A name is no task of the mix, a task has no weight, or all weights are 0.
@@ -105,13 +109,13 @@ class Sampling:
         for which in ("weights", "schedule", "beside"):
             for name in getattr(self, which) or {}:
                 if name not in tasks:
-                    raise ConfigError(f"sampling.{which}: no task '{name}' in the mix{nearest(name, tasks)}")
+                    raise ConfigError(f"sampling.{which}: no {what} '{name}' in the mix{nearest(name, tasks)}")
         for which in ("weights", "schedule"):
             given = getattr(self, which)
             missing = [task for task in tasks if given is not None and task not in {**given, **(self.beside or {})}]
             if missing:
                 raise ConfigError(
-                    f"sampling.{which}: no weight for {', '.join(missing)}; give one, 0 leaves a task out of training"
+                    f"sampling.{which}: no weight for {', '.join(missing)}; give one, 0 leaves a {what} out of training"
                 )
         for look in range(LOOKS + 1 if self.changes else 1):
             self.shares(dict.fromkeys(tasks, 1), look / LOOKS)
@@ -139,12 +143,12 @@ class Nested:
     """Draws a task first, then one of its parts, such as a language.
 
     Args:
-        tasks: Part -> its task.
+        parts: Part -> its task, and what `inner` calls it, e.g. ``{"xnli/sw": ("xnli", "sw")}``.
         outer: How often each task is drawn.
         inner: Task -> how often each of its parts is.
     """
 
-    tasks: Mapping[str, str]
+    parts: Mapping[str, tuple[str, str]]
     outer: Sampling
     inner: Mapping[str, Sampling]
 
@@ -157,7 +161,8 @@ class Nested:
         """Return part -> probability that a step is of it."""
         within: dict[str, dict[str, int]] = {}
         for part, n in sizes.items():
-            within.setdefault(self.tasks[part], {})[part] = n
-        outer = self.outer.shares({task: sum(parts.values()) for task, parts in within.items()}, t)
-        inner = {task: self.inner[task].shares(parts, t) for task, parts in within.items()}
-        return {part: outer[self.tasks[part]] * inner[self.tasks[part]][part] for part in sizes}
+            task, name = self.parts[part]
+            within.setdefault(task, {})[name] = n
+        outer = self.outer.shares({task: sum(own.values()) for task, own in within.items()}, t)
+        inner = {task: self.inner[task].shares(own, t) for task, own in within.items()}
+        return {part: outer[task] * inner[task][name] for part, (task, name) in self.parts.items() if part in sizes}
