@@ -18,6 +18,9 @@ from xtransfer.stage_cli import StageCLI, seed
 from xtransfer.steps import Step
 from xtransfer.versions import versions
 
+TRAINING = "training.json"
+"""File of a stage's folder that tells of its training data."""
+
 
 def result_rows(
     plan: Plan,
@@ -41,7 +44,7 @@ def result_rows(
         "protocol": step.stage.protocol,
         "chain": step.chain,
         "trained": step.trained,
-        "training": training_of(step, cli),
+        "training": training_of(step),
         "encoder": cli.config.model.encoder,
         "adapters": adapters_of(step, cli),
         "seed": seed(),
@@ -58,11 +61,9 @@ def result_rows(
     return Results(rows)
 
 
-def training_of(step: Step, cli: StageCLI) -> dict[str, Any]:
-    """Return what results tell of a stage's training data: kept in its folder for when it is scored again."""
-    file = step.folder / "training.json"
-    if cli.datamodule.training:
-        file.write_text(json.dumps(cli.datamodule.training, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+def training_of(step: Step) -> dict[str, Any]:
+    """Return what results tell of a stage's training data, as it was written down when its training ended."""
+    file = step.folder / TRAINING
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 

@@ -18,7 +18,7 @@ from xtransfer.curves import set_aside
 from xtransfer.errors import ConfigError
 from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
-from xtransfer.provenance import result_rows
+from xtransfer.provenance import TRAINING, result_rows
 from xtransfer.results import Results
 from xtransfer.resuming import Resume, begin, checkpoints_of, facts_of, finish, trained
 from xtransfer.snapshots import Snapshots
@@ -103,6 +103,7 @@ def keep(cli: StageCLI, noted: Mapping[str, Any]) -> None:
     cli.model.save_parts(cli.folder)
     cli.datamodule.load_tokenizer().save_pretrained(cli.folder / "encoder")
     (cli.folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
+    _mark(cli.folder / TRAINING, cli.datamodule.training)
     _mark(cli.folder / "TRAINED", noted)
 
 
@@ -146,5 +147,5 @@ def _select(cli: StageCLI, files: CheckedFiles) -> str:
 
 def _mark(path: Path, content: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(dict(content), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)

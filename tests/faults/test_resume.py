@@ -184,6 +184,16 @@ def test_killed_while_it_is_scored_it_is_not_trained_again(config, tmp_path, mon
     assert results.where(stage="mnli").rows[0].selected.startswith("best val/mnli/accuracy/en")
 
 
+def test_what_a_mix_was_made_of_is_known_though_it_was_killed_while_scored(config, tmp_path, monkeypatch):
+    config["stages"] = {"mixed": {"data": MIX, "trainer": {"max_epochs": 1}}}
+    alone = run({**config, "out_dir": str(tmp_path / "alone")}).rows[0].training
+    assert alone["tasks"] == 3
+    interrupted(monkeypatch, config, "test_step", 1)
+    assert run(config).rows[0].training == alone
+    config["stages"] = {"mixed": {"data": {"class_path": "MNLI"}}}  # another stage of that name in its place
+    assert run(config).rows[0].training == {}
+
+
 def test_scores_are_those_of_the_undisturbed_run(config, tmp_path, monkeypatch):
     alone = run({**config, "out_dir": str(tmp_path / "alone")})
     interrupted(monkeypatch, config, "training_step", 8)
