@@ -75,6 +75,27 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_json: 
     return folder
 
 
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> dict[str, Path]:
+    """A folder for each family of encoders in `families.CONFIGS`: weights and tokenizer."""
+    from tests.families import CONFIGS, wordpiece, write
+    from xtransfer.encoder import load_tokenizer
+
+    root = tmp_path_factory.mktemp("families")
+    result = {}
+    for family, make in CONFIGS.items():
+        tokenizer = wordpiece() if family == "mbert" else load_tokenizer(str(tiny_encoder))
+        tokenizer.save_pretrained(root / family)
+        result[family] = write(make(len(tokenizer) + 3), root / family)  # rows to spare, as mDeBERTa has
+    return result
+
+
+@pytest.fixture(params=["xlmr", "mbert", "minilm", "mdeberta", "mmbert"])
+def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
+    """One of them after the other."""
+    return folders[request.param]
+
+
 def freeze_imports() -> None:
     """Keep the garbage collector, which every stage of a run calls, from going through all that is imported."""
     import xtransfer.pipeline  # noqa: F401

@@ -27,6 +27,9 @@ LAYERS = (
     ("errors", "task", "benchmarks", "results", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
     (
         "encoder",
+        "packing",
+        "attention",
+        "parts",
         "adapters",
         "pretrained",
         "pretrained_lm",

@@ -12,7 +12,7 @@ from xtransfer.datamodules import TaskDataModule
 from xtransfer.encoder import check_tokenizer, load_config, position_limit
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.kinds import KINDS
-from xtransfer.module import PARTS
+from xtransfer.parts import PARTS
 from xtransfer.results import LESS_IS_BETTER
 from xtransfer.stage_cli import StageCLI
 

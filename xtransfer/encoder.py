@@ -9,11 +9,13 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from transformers import PretrainedConfig
 
 from xtransfer.adapters import Adapters
+from xtransfer.attention import can_pack, run_packed
 from xtransfer.errors import ConfigError
+from xtransfer.packing import Packing
 from xtransfer.pretrained import (
     check_tokenizer,
     load_config,
@@ -47,6 +49,7 @@ class Encoder(nn.Module):
         freeze_layers: Keep all embeddings and this many layers, counted from the input, as they are; 0 freezes none.
         gradient_checkpointing: Compute activations again in the backward pass: less memory, about a third more time.
         pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
+        packing: Compute real tokens only, where the encoder can; False computes padding too.
 
     Attributes:
         config: Its configuration, as transformers has it.
@@ -55,6 +58,8 @@ class Encoder(nn.Module):
         vocab_size: Rows of the table of word embeddings.
         max_length: Longest input in tokens.
         adapters: Those that lie on it, if any.
+        packs: Whether real tokens only are computed. An encoder can if it gives the same states either way, which is
+            tried once, on a few tokens.
 
     Raises:
         ConfigError: The encoder cannot be found or loaded, or a setting does not fit it.
@@ -69,6 +74,7 @@ class Encoder(nn.Module):
         freeze_layers: int = 0,
         gradient_checkpointing: bool = False,
         pretrained: bool = True,
+        packing: bool = True,
     ) -> None:
         super().__init__()
         self.name = name
@@ -99,6 +105,7 @@ class Encoder(nn.Module):
             # Switched on with it, this would send gradients through frozen layers.
             self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         self._checkpointing = gradient_checkpointing
+        self.packs = packing and can_pack(self.model, self.name)
 
     def forward(
         self,
@@ -106,6 +113,7 @@ class Encoder(nn.Module):
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
         layer: int | None = None,
+        packing: Packing | None = None,
     ) -> Tensor:
         """Encode token ids ``(..., T)`` as hidden states ``(..., T, H)``.
 
@@ -114,6 +122,10 @@ class Encoder(nn.Module):
             attention_mask: 1 for tokens, 0 for padding, ``(..., T)``; a row of zeros gives finite, meaningless states.
             token_type_ids: Which of two texts a token belongs to, ``(..., T)``; ignored by encoders with one type.
             layer: After which layer, the embeddings being 0; default the last.
+            packing: Where the real tokens are, if that is known; on a GPU finding out takes a moment.
+
+        Returns:
+            Hidden states; at padding they mean nothing.
 
         Raises:
             ConfigError: There is no such layer, or the input is longer than `max_length`.
@@ -121,9 +133,9 @@ class Encoder(nn.Module):
         if layer is not None and not 0 <= layer <= self.depth:
             raise ConfigError(f"encoder '{self.name}' has no layer {layer}: 0 is the embeddings, {self.depth} the last")
         inner = layer is not None and layer != self.depth
-        output = self._run(input_ids, attention_mask, token_type_ids, inner)
+        output, packed = self._run(input_ids, attention_mask, token_type_ids, inner, packing)
         hidden: Tensor = output.hidden_states[layer] if inner else output.last_hidden_state
-        return hidden.reshape(*input_ids.shape, -1)
+        return _as_given(hidden, packed, input_ids.shape)
 
     def layers(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -133,20 +145,31 @@ class Encoder(nn.Module):
         Raises:
             ConfigError: The input is longer than `max_length`.
         """
-        output = self._run(input_ids, attention_mask, token_type_ids, True)
+        output, packed = self._run(input_ids, attention_mask, token_type_ids, True, None)
         for hidden in (*output.hidden_states[: self.depth], output.last_hidden_state):
-            yield hidden.reshape(*input_ids.shape, -1)
+            yield _as_given(hidden, packed, input_ids.shape)
 
-    def _run(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None, every_layer: bool) -> Any:
+    def _run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None,
+        every_layer: bool,
+        packing: Packing | None,
+    ) -> tuple[Any, Packing | None]:
         length = input_ids.shape[-1]
         if length > self.max_length:
             raise ConfigError(f"{length} tokens are too many for encoder '{self.name}': it takes {self.max_length}")
-        mask = attention_mask.reshape(-1, length).clone()
+        ids, mask = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
+        types = token_type_ids.reshape(-1, length) if token_type_ids is not None else None
+        types = types if getattr(self.config, "type_vocab_size", 0) > 1 else None
+        if self.packs:
+            packed = Packing.of_mask(mask) if packing is None else packing
+            return run_packed(self.model, ids, packed, types, every_layer), packed
+        mask = mask.clone()
         mask[:, 0] += mask.sum(-1) == 0  # a softmax over no token at all would not be finite
-        inputs = {"input_ids": input_ids.reshape(-1, length), "attention_mask": mask}
-        if token_type_ids is not None and getattr(self.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = token_type_ids.reshape(-1, length)
-        return self.model(**inputs, output_hidden_states=every_layer)
+        given = {} if types is None else {"token_type_ids": types}
+        return self.model(ids, attention_mask=mask, output_hidden_states=every_layer, **given), None
 
     def parameter_groups(self, lr: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
         """Group the trainable parameters for an optimiser; biases and norms (1-D) are never decayed.
@@ -247,6 +270,13 @@ class Encoder(nn.Module):
         for name, parameter in self.model.named_parameters():
             if layers and self._place(name) <= layers:
                 parameter.requires_grad_(False)
+
+
+def _as_given(hidden: Tensor, packed: Packing | None, shape: Size) -> Tensor:
+    """Bring hidden states into the shape of the token ids ``(..., T)`` they belong to."""
+    if packed is not None:
+        hidden = packed.unpack(hidden[0], (shape[:-1].numel(), shape[-1]))
+    return hidden.reshape(*shape, -1)
 
 
 def _set_dropout(config: PretrainedConfig, dropout: float, name: str) -> None:

@@ -13,20 +13,18 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from xtransfer.encoder import Encoder
-from xtransfer.errors import ConfigError, nearest
+from xtransfer.errors import ConfigError
 from xtransfer.heads import Head, HeadOutput
 from xtransfer.kinds import KINDS, HeadFactory
 from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
+from xtransfer.parts import load_parts, save_parts
 from xtransfer.samplers import seed_of
 from xtransfer.task_metrics import TaskMetrics, means
 
 Batch = Mapping[str, Any]
-PARTS = ("encoder", "heads")
 MEAN = "val/mean"
 """The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
-MANY_LABELS = 20
-"""More labels than these a message counts and does not list."""
 
 
 class TransferModule(LightningModule):
@@ -42,6 +40,7 @@ class TransferModule(LightningModule):
         freeze_embeddings: Leave the word embeddings as they are.
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
+        packing: Compute real tokens only, where the encoder can; False computes padding too.
         lr: Peak learning rate.
         head_lr: The same for heads; default `lr`.
         weight_decay: Decay of matrices; biases and norms have none.
@@ -72,6 +71,7 @@ class TransferModule(LightningModule):
         schedule: Schedule = "linear",
         pretrained: bool = True,
         adapters: dict[str, Any] | None = None,
+        packing: bool = True,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["heads"])  # factories are no plain data; stages keep heads as files
@@ -82,6 +82,7 @@ class TransferModule(LightningModule):
             freeze_layers=freeze_layers,
             gradient_checkpointing=gradient_checkpointing,
             pretrained=pretrained,
+            packing=packing,
         )
         self.tasks = {spec["name"]: spec for spec in tasks}
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
@@ -102,7 +103,11 @@ class TransferModule(LightningModule):
         """Encode a batch of one task and score it with that task's head."""
         spec = self.tasks[batch["task"]]
         hidden = self.encoder(
-            batch["input_ids"], batch["attention_mask"], batch.get("token_type_ids"), self.layer_of(spec)
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch.get("token_type_ids"),
+            self.layer_of(spec),
+            batch.get("packing"),
         )
         output: HeadOutput = self.head(spec["head"])(hidden, batch["attention_mask"], batch.get("labels"))
         return output
@@ -226,29 +231,15 @@ class TransferModule(LightningModule):
     # ------------------------------------------------------------------ hand-over
     def save_parts(self, folder: Path) -> None:
         """Write encoder and heads as safetensors and JSON: ``encoder/`` and ``heads/<name>/``."""
-        self.encoder.save(folder / "encoder")
-        for name in self.heads:
-            self.head(name).save_pretrained(folder / "heads" / name)
+        save_parts(self.encoder, self.heads, folder)
 
     def load_parts(self, folder: Path, parts: Sequence[str] = ("encoder",)) -> None:
-        """Take over parts that `save_parts` wrote.
-
-        Args:
-            folder: Where it wrote them.
-            parts: ``encoder``, ``heads`` for all heads, ``heads/NAME`` for one.
+        """Take over parts that `save_parts` wrote: ``encoder``, ``heads`` for all heads, ``heads/NAME`` for one.
 
         Raises:
             ConfigError: A part is unknown or missing, or a head has other labels.
         """
-        known = (*PARTS, *(f"heads/{name}" for name in self.heads))
-        for part in parts:
-            if part not in known:
-                raise ConfigError(f"init.parts: unknown part '{part}'{nearest(part, known)}")
-        if "encoder" in parts:
-            self.encoder.load_weights(folder / "encoder")
-        for name in self.heads:
-            if "heads" in parts or f"heads/{name}" in parts:
-                self._load_head(name, folder / "heads" / name)
+        load_parts(self.encoder, self.heads, folder, parts)
 
     # ------------------------------------------------------------------ within
     def _untouched(self) -> Tensor:
@@ -260,17 +251,6 @@ class TransferModule(LightningModule):
         head = KINDS[spec["kind"]].head_on(self.encoder, spec, factory, self.hparams["pretrained"])
         head.labels = tuple(spec["labels"])
         return head
-
-    def _load_head(self, name: str, folder: Path) -> None:
-        if not folder.is_dir():
-            there = sorted(path.name for path in folder.parent.glob("*")) or "none"
-            raise ConfigError(f"init: no head '{name}' in {folder.parent}; heads there: {there}")
-        old, new = Head.from_pretrained(folder), self.head(name)
-        if old.labels != new.labels:
-            raise ConfigError(f"init: head '{name}' was trained on labels {_told(old.labels)}, not {_told(new.labels)}")
-        if (type(old), old.config()) != (type(new), new.config()):
-            raise ConfigError(f"init: head '{name}' is {_head(old)}, not {_head(new)}; give it in model.heads")
-        new.load_state_dict(old.state_dict())
 
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
         spec, language = self.tasks[batch["task"]], batch["language"]
@@ -288,12 +268,3 @@ class TransferModule(LightningModule):
             told[MEAN] = sum(main) / len(main)
         for name, value in told.items():
             self.log(name, value, add_dataloader_idx=False)
-
-
-def _told(labels: Sequence[str]) -> str:
-    few = len(labels) <= MANY_LABELS
-    return str(list(labels)) if few else f"({len(labels)}: {', '.join(labels[:5])}, ...)"
-
-
-def _head(head: Head) -> str:
-    return f"{type(head).__name__}({', '.join(f'{key}={value}' for key, value in head.config().items())})"

@@ -61,10 +61,10 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def batch_of(
-    features: Sequence[Feature], pad_id: int, labels_per: LabelLayout, task: str, language: str
+    features: Sequence[Feature], pad_id: int, labels_per: LabelLayout, task: str, language: str, distinct: bool = False
 ) -> dict[str, Any]:
-    """Pad features to a batch and say whose they are."""
-    return collate(features, pad_id, labels_per) | {"task": task, "language": language}
+    """Pad features to a batch and say whose they are; with `distinct` equal texts are encoded once."""
+    return collate(features, pad_id, labels_per, distinct) | {"task": task, "language": language}
 
 
 def longest_first(features: FeatureSet, rank: int = 0, world_size: int = 1) -> Dataset[Feature]:
@@ -115,6 +115,7 @@ def evaluation_loaders(
             labels_per=KINDS[task.kind].labels_per,
             task=task.name,
             language=portion.language,
+            distinct=True,
         )
         loaders[f"{task.name}/{pool}{portion.language}"] = DataLoader(
             longest_first(features, rank, world_size),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 
+from xtransfer.packing import Packing
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -144,11 +146,14 @@ LabelLayout = Literal["example", "token", "batch"]
 """What labels are: a value an example, a value a token, or the position of each example in its batch."""
 
 
-def collate(features: Sequence[Feature], pad_id: int, labels_per: LabelLayout = "example") -> dict[str, Any]:
-    """Pad features to one batch, on the right, to the longest of them.
+def collate(
+    features: Sequence[Feature], pad_id: int, labels_per: LabelLayout = "example", distinct: bool = False
+) -> dict[str, Any]:
+    """Pad features to one batch, on the right, to the longest of them, and note where their tokens are (`Packing`).
 
-    Nested ids (options of a choice, the two sides of a pair) make ``(B, C, T)``, else ``(B, T)``. Labels a token are
-    padded with -100, which no loss counts. Where any feature lacks its labels, the batch has none.
+    With `distinct` equal texts are noted too, to be encoded once: for evaluation, as in training dropout tells them
+    apart. Nested ids (options of a choice, the two sides of a pair) make ``(B, C, T)``, else ``(B, T)``. Labels a token
+    are padded with -100, which no loss counts. Where any feature lacks its labels, the batch has none.
     """
     nested = isinstance(features[0]["input_ids"][0], list)
     width = max(len(ids) for f in features for ids in (f["input_ids"] if nested else [f["input_ids"]]))
@@ -158,6 +163,8 @@ def collate(features: Sequence[Feature], pad_id: int, labels_per: LabelLayout = 
         batch[name] = torch.tensor([_pad(f[name], width, pad, nested) for f in features])
     ones = [_ones(f["input_ids"], nested) for f in features]
     batch["attention_mask"] = torch.tensor([_pad(row, width, 0, nested) for row in ones])
+    texts = [tuple(ids) for f in features for ids in (f["input_ids"] if nested else [f["input_ids"]])]
+    batch["packing"] = Packing.of([len(ids) for ids in texts], width, _first_equal(texts) if distinct else None)
     labels = [feature.get("labels") for feature in features]
     if all(label is not None for label in labels):
         rows = [_pad(label, width, -100, False) for label in labels] if labels_per == "token" else labels
@@ -166,6 +173,12 @@ def collate(features: Sequence[Feature], pad_id: int, labels_per: LabelLayout = 
     batch["part"] = [feature["part"] for feature in features]
     batch["meta"] = [feature["meta"] for feature in features]
     return batch
+
+
+def _first_equal(texts: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return for each text the place of the first that is equal."""
+    seen: dict[tuple[int, ...], int] = {}
+    return [seen.setdefault(ids, place) for place, ids in enumerate(texts)]
 
 
 def _pad(ids: Any, width: int, pad: int, nested: bool) -> Any:
