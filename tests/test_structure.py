@@ -28,6 +28,7 @@ LAYERS = (
     (
         "encoder",
         "packing",
+        "active",
         "attention",
         "parts",
         "adapters",

@@ -70,7 +70,7 @@ def can_pack(model: PreTrainedModel, name: str) -> bool:
     ids = torch.arange(5, 5 + 3 * (TRIED + window)).view(3, -1) % model.config.vocab_size
     mask = torch.arange(TRIED + window) < lengths
     ids, mask = ids.to(model.device), mask.to(model.device)
-    model.eval()
+    model.train(False)
     try:
         with torch.no_grad():
             padding = model.config.pad_token_id or 0

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Size, Tensor, nn
 from transformers import PretrainedConfig
 
+from xtransfer.active import Activation, ActiveEmbedding, activate, settle
 from xtransfer.adapters import Adapters
 from xtransfer.attention import can_pack, run_packed
 from xtransfer.errors import ConfigError
@@ -94,6 +95,7 @@ class Encoder(nn.Module):
         self.vocab_size: int = words.num_embeddings
         self.max_length = position_limit(self.config)
         self.adapters: Adapters | None = None
+        self.active: ActiveEmbedding | None = None
         self._frozen = freeze_embeddings, freeze_layers
         self._freeze(*self._frozen)
         if gradient_checkpointing:
@@ -221,14 +223,25 @@ class Encoder(nn.Module):
             self.model.requires_grad_(True)
             self._freeze(*self._frozen)
 
+    def activate(self, activation: Activation) -> None:
+        """Train only the words of a stage, until `settle`."""
+        self.active = activate(self.model, activation, self.name)
+
+    def settle(self) -> None:
+        """Give the encoder all its words again, those that were not trained as training them would have left them."""
+        settle(self.model)
+        self.active = None
+
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and ``model.safetensors``, which ``AutoModel`` and `load_weights` read.
 
         Raises:
-            ConfigError: Adapters lie on the encoder: it is not that of the files.
+            ConfigError: Adapters lie on the encoder, or it has not all its words: it is not that of the files.
         """
         if self.adapters is not None:
             raise ConfigError(f"encoder '{self.name}' has adapters: write them and call merge_adapters() first")
+        if self.active is not None:
+            raise ConfigError(f"encoder '{self.name}' has but the words of its stage: call settle() first")
         self.model.save_pretrained(folder, max_shard_size="1TB")  # one file
 
     def load_weights(self, folder: Path) -> None:

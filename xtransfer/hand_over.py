@@ -63,7 +63,9 @@ def load_start(model: TransferModule, plan: Plan, stage: Stage) -> None:
 
 
 def hand_over(model: TransferModule, folder: Path, writes: bool) -> None:
-    """End a stage's training: adapters, if there are any, are written and merged, so that its encoder is a plain one.
+    """End a stage's training: adapters are written and merged, words that were not trained come back.
+
+    After that its encoder is a plain one.
 
     Args:
         model: The trained model.
@@ -76,6 +78,7 @@ def hand_over(model: TransferModule, folder: Path, writes: bool) -> None:
         if model.encoder.adapters is not None:
             model.encoder.adapters.save(folder / FOLDER)
     model.encoder.merge_adapters()
+    model.encoder.settle()
 
 
 def check_adapters_left(cli: StageCLI, trains: bool, start: StageCLI, trained: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from xtransfer.active import Activation
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.heads import Head, HeadOutput
@@ -22,6 +25,7 @@ from xtransfer.parts import load_parts, save_parts
 from xtransfer.samplers import seed_of
 from xtransfer.task_metrics import TaskMetrics, means
 
+log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
 MEAN = "val/mean"
 """The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
@@ -41,6 +45,8 @@ class TransferModule(LightningModule):
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
+        active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
+            training all would have left them; False trains all.
         lr: Peak learning rate.
         head_lr: The same for heads; default `lr`.
         weight_decay: Decay of matrices; biases and norms have none.
@@ -72,6 +78,7 @@ class TransferModule(LightningModule):
         pretrained: bool = True,
         adapters: dict[str, Any] | None = None,
         packing: bool = True,
+        active_vocabulary: bool = True,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["heads"])  # factories are no plain data; stages keep heads as files
@@ -88,6 +95,8 @@ class TransferModule(LightningModule):
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
         self.schedule, self.adapters = schedule, adapters
         self.start_adapters: Path | None = None  # the folder of those that training goes on with
+        self.active_vocabulary = active_vocabulary
+        self.activation: Activation | None = None  # the words of a stage, which the stage tells
         self.weight_decay, self.adam_epsilon, self.layer_decay = weight_decay, adam_epsilon, layer_decay
         self.heads = nn.ModuleDict()
         for spec in tasks:
@@ -215,15 +224,20 @@ class TransferModule(LightningModule):
         self.metrics.search()
 
     def configure_model(self) -> None:
-        """Lay adapters on the encoder for training: its start weights are there, a checkpoint's are not yet read."""
-        if self.adapters and not self.encoder.adapters and (self._trainer is None or self.trainer.state.fn == "fit"):
+        """Make the encoder ready for training: its start weights are there, a checkpoint's are not yet read."""
+        fitting = self._trainer is None or self.trainer.state.fn == "fit"
+        if fitting and self.adapters and not self.encoder.adapters:
             self.encoder.adapt(self.adapters, self.start_adapters)
+        if fitting and self.activation and not self.encoder.active and not self._needs_all_words():
+            self.encoder.activate(self.activation)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         groups += parameter_groups(self.heads, self.head_lr, self.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon)
+        if self.encoder.active is not None:
+            self.encoder.active.follow(optimizer)
         share = rate(max(1, int(self.trainer.estimated_stepping_batches)), self.warmup, self.schedule)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -246,6 +260,18 @@ class TransferModule(LightningModule):
         """Return 0 as a function of all other heads: processes that train together want a gradient of each."""
         others = [head for name, head in self.heads.items() if name != self._trained_head]
         return torch.stack([p.sum() for head in others for p in head.parameters()] or [torch.zeros(())]).sum() * 0.0
+
+    def _needs_all_words(self) -> bool:
+        """Say whether all word embeddings take part in training, and log why if that is not what was asked for."""
+        if not self.active_vocabulary or self.adapters:
+            return True
+        whole = [name for name, spec in self.tasks.items() if KINDS[spec["kind"]].whole_vocabulary]
+        plain = isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        if whole:
+            log.info("all words are trained, for task '%s' guesses among all of them", whole[0])
+        elif not plain:
+            log.info("all words are trained, for %s divides them itself", type(self.trainer.strategy).__name__)
+        return bool(whole) or not plain
 
     def _new_head(self, spec: Mapping[str, Any], factory: HeadFactory | None) -> Head:
         head = KINDS[spec["kind"]].head_on(self.encoder, spec, factory, self.hparams["pretrained"])

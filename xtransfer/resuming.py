@@ -84,6 +84,8 @@ def finish(step: Step) -> None:
     """Remove a finished stage's snapshots."""
     for snapshot in snapshots(checkpoints_of(step)):
         remove(snapshot)
+    for words in checkpoints_of(step).glob("words-*.safetensors"):  # of a training that was killed
+        words.unlink()
     for name in ("checkpoints/begun.json", "TRAINED"):
         (step.folder / name).unlink(missing_ok=True)
 

@@ -7,14 +7,17 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
 
+from xtransfer.active import Activation
 from xtransfer.checkpoints import CheckedFiles
 from xtransfer.config import Plan
 from xtransfer.curves import set_aside
+from xtransfer.datamodules.features import words_of
 from xtransfer.errors import ConfigError
 from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
@@ -49,6 +52,8 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
     started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
     log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
     noted = trained(step, resume)
+    words = f"words-{trainer.global_rank}.safetensors"
+    model.activation = Activation(partial(words_of, data.sets), checkpoints_of(step) / words)
     if noted is not None:
         log.info("%s: trained before, to be scored", stage.name)
         model.load_parts(folder, ("encoder", "heads"))

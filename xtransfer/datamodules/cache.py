@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.data import Dataset
@@ -39,6 +41,14 @@ class FeatureSet(Dataset[Feature]):
     def __len__(self) -> int:
         """Return the number of features."""
         return len(self.lengths)
+
+    def token_ids(self) -> npt.NDArray[np.int64]:
+        """Return the token ids of all features, one after the other."""
+        ids: Any = self.table.column("input_ids").combine_chunks()
+        while pa.types.is_list(ids.type):
+            ids = ids.flatten()
+        found: npt.NDArray[np.int64] = ids.to_numpy(zero_copy_only=False)
+        return found
 
     def __getitem__(self, position: int) -> Feature:
         """Return a feature as `collate` takes it."""

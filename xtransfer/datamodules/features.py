@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import PreTrainedTokenizerFast
 
+from xtransfer.active import Words
 from xtransfer.datamodules.cache import FeatureSet, cached
 from xtransfer.datamodules.portion import Portion
 from xtransfer.kinds import KINDS, Feature, LabelLayout, Layout, collate
@@ -58,6 +62,23 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """Return a digest of a tokenizer: its vocabulary, rules and special tokens."""
     text = tokenizer.backend_tokenizer.to_str() + repr(tokenizer.special_tokens_map)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def words_of(sets: Mapping[tuple[str, str, str], FeatureSet]) -> Words:
+    """Return the words that occur in training rows, and those that occur in evaluation rows alone.
+
+    Args:
+        sets: Tokenised rows by task, split and language.
+    """
+
+    def occurring(train: bool) -> Tensor:
+        found = [
+            np.unique(features.token_ids()) for (_, split, _), features in sets.items() if (split == "train") is train
+        ]
+        return torch.from_numpy(np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)).long()
+
+    trained, scored = occurring(True), occurring(False)
+    return Words(trained, scored[~torch.isin(scored, trained)])
 
 
 def batch_of(

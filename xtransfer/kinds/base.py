@@ -37,6 +37,7 @@ class Kind(ABC):
         suffix: File type of its predictions.
         labels_per: What a label belongs to, for `collate`.
         auxiliary: No model is chosen by such a task where it is trained beside others.
+        whole_vocabulary: All words take part in each step of its training, also those that are in no row.
     """
 
     head: ClassVar[type[Head]]
@@ -47,6 +48,7 @@ class Kind(ABC):
     suffix: ClassVar[str] = "tsv"
     labels_per: ClassVar[LabelLayout] = "example"
     auxiliary: ClassVar[bool] = False
+    whole_vocabulary: ClassVar[bool] = False
 
     def check(self, task: Task) -> None:
         """Check a record against what this kind needs.

@@ -44,6 +44,7 @@ class MaskedLM(Kind):
     max_length = 256
     labels_per = "token"
     auxiliary = True
+    whole_vocabulary = True
 
     def check(self, task: Task) -> None:
         """Check the shares, besides what every kind checks."""
