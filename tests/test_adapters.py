@@ -246,14 +246,6 @@ def test_the_base_of_adapters_is_found_through_all_stages():
     assert pasts == [None, "first", "second", "first", "kept"]
 
 
-def test_the_kept_checkpoint_loads_with_its_adapters(config, tmp_path):
-    run(config)
-    folder = tmp_path / "runs/toy/1-mnli"
-    module = TransferModule.load_from_checkpoint(folder / "checkpoints/best.ckpt", pretrained=False, weights_only=True)
-    module.encoder.merge_adapters()
-    assert equal(module.encoder.model.state_dict(), weights(folder))
-
-
 def test_a_run_goes_on_with_its_adapters(config, tmp_path, monkeypatch):
     config["trainer"]["max_steps"], config["checkpoint"] = 4, {"every_steps": 1, "keep": 2}
     run({**config, "name": "whole"})

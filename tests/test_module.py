@@ -48,7 +48,7 @@ def batch(language="en", gold=(0, 1), index=(0, 1)):
 
 
 class _Trainer:
-    estimated_stepping_batches = 10
+    estimated_stepping_batches, precision = 10, "32-true"
 
 
 def test_warm_up_then_linear_decay(module):

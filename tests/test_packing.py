@@ -255,3 +255,24 @@ def test_what_is_saved_names_no_attention_of_ours(folders: dict[str, Path], tmp_
     encoder.save(tmp_path)
     assert attention.NAME not in (tmp_path / "config.json").read_text()
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "xlm-roberta"
+
+
+def test_compiled_layers_give_the_same_states(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for all lengths, and all layers: by the tracer alone, which needs no C++ compiler."""
+    compile_, made = torch.nn.Module.compile, []
+
+    def traced(graph: Any, inputs: Any) -> Any:
+        made.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: compile_(self, **given, backend=traced))
+    compiled, plain = Encoder(str(folders["xlmr"]), compiled=True).eval(), Encoder(str(folders["xlmr"])).eval()
+    monkeypatch.undo()
+    features, graphs = texts(plain.vocab_size), []
+    for chosen in (features, features[:3], features[2:6]):
+        batch = collate(chosen, 1)
+        given = (batch["input_ids"], batch["attention_mask"], None, None, batch["packing"])
+        torch.testing.assert_close(compiled(*given), plain(*given))
+        graphs.append(len(made))
+    assert graphs[0] > 0
+    assert graphs[1] == graphs[2]  # other lengths, the same code

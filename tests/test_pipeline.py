@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 
 from xtransfer.config import expand
 from xtransfer.errors import ConfigError, DataError
-from xtransfer.module import TransferModule
 from xtransfer.pipeline import evaluate, layers, prepare, run
 from xtransfer.results import Results, table
 
@@ -215,16 +214,12 @@ def test_layers_are_never_chosen_on_test_rows(config):
         layers(only(config, tatoeba={"data": {"class_path": "Tatoeba", "init_args": {"languages": ["de"]}}}))
 
 
-def test_the_kept_model_is_the_best_and_its_checkpoint_loads(config, tmp_path):
+def test_the_kept_model_is_the_best_and_no_checkpoint_stays(config, tmp_path):
     results = run(only(config, "mnli"), [("trainer.max_steps", 4)])
     folder = tmp_path / "runs/toy/1-mnli"
     row = results.rows[0]
     assert row.selected.startswith("best val/mnli/accuracy/en")
-    module = TransferModule.load_from_checkpoint(
-        folder / "checkpoints" / "best.ckpt", pretrained=False, weights_only=True
-    )
-    saved = weights(folder)
-    assert equal(module.encoder.model.state_dict(), saved)
+    assert not list((folder / "checkpoints").iterdir())  # encoder and heads are files of their own
     best = max(row.value for row in results.where(split="validation", metric="accuracy", language="en"))
     assert f"{best:.2f}" in row.selected
 

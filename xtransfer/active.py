@@ -116,43 +116,41 @@ class ActiveEmbedding(nn.Module):
         rows = rows.to(self.weight.device)
         return nn.Embedding(self.num_embeddings, self.embedding_dim, self.padding_idx, _weight=rows)
 
-    def get_extra_state(self) -> float:
-        """Return what a checkpoint holds besides tensors: the decay."""
-        return self.decay
+    def get_extra_state(self) -> Tensor:
+        """Return what a checkpoint holds besides the rows: the decay."""
+        return torch.tensor(self.decay, dtype=torch.float64)
 
-    def set_extra_state(self, state: float) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Take over what a checkpoint holds."""
-        self.decay = state
+        self.decay = float(state)
 
 
-def activate(model: PreTrainedModel, activation: Activation, name: str) -> ActiveEmbedding | None:
+def activate(model: PreTrainedModel, activation: Activation, name: str) -> None:
     """Train only those rows of an encoder's word embeddings that a stage can touch; the log says how many.
+
+    Where nothing would be gained they are left as they are.
 
     Args:
         model: The encoder.
         activation: The words of the stage, and where the whole table waits.
         name: The encoder's name, for the log.
-
-    Returns:
-        What its word embeddings are now; None if they were left as they are.
     """
     table: Any = model.get_input_embeddings()
     if type(table) is not nn.Embedding:
         log.info("encoder '%s': all words are trained, for its embeddings are a %s", name, type(table).__name__)
-        return None
+        return
     if not table.weight.requires_grad:
-        return None
+        return
     words = activation.words()
     kept = len(words.trained) + len(words.scored)
     if kept > WORTH * len(table.weight):
         log.info("encoder '%s': all %d words are trained, for %d of them occur", name, len(table.weight), kept)
-        return None
+        return
     active = ActiveEmbedding(table, words, activation.file)
     active.train(model.training)
     model.set_input_embeddings(active)
     told = "encoder '%s': %d of %d words are trained, %d more are looked up: no other occurs in this stage"
     log.info(told, name, len(active.weight), len(table.weight), len(active.rest))
-    return active
 
 
 def settle(model: PreTrainedModel) -> None:

@@ -40,6 +40,17 @@ class Settings(NamedTuple):
     window: int | None = None
 
 
+class Held:
+    """A packing as a model's layers hand it on: closed, so that compiled code does not depend on how many texts it has.
+
+    Args:
+        packing: The packing.
+    """
+
+    def __init__(self, packing: Packing) -> None:
+        self.packing = packing
+
+
 Backend = Callable[[Tensor, Tensor, Tensor, Packing, Settings], Tensor]
 """Attends within sequences: three of ``(N, heads, d)`` -> ``(N, heads, d)``."""
 
@@ -109,11 +120,12 @@ def run_packed(model: PreTrainedModel, ids: Tensor, packing: Packing, types: Ten
         attention_mask=ids.new_ones(1, 1, 1, 1, dtype=torch.bool),
         position_ids=(packing.positions + first)[None],
         output_hidden_states=every_layer,
-        packing=packing,
+        packing=Held(packing),
         **given,
     )
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # its kernels are made already, and how long each text is must not be compiled in
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -122,7 +134,7 @@ def packed_attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    packing: Packing | None = None,
+    packing: Held | None = None,
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -147,7 +159,7 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
     settings = Settings(dropout, scaling, None if sliding_window is None else sliding_window - 1)
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    return choose(query, settings)(q, k, v, packing, settings)[None], None
+    return choose(query, settings)(q, k, v, packing.packing, settings)[None], None
 
 
 def choose(query: Tensor, settings: Settings) -> Backend:

@@ -24,19 +24,12 @@ from xtransfer.pretrained import (
     load_tokenizer,
     position_limit,
     resolve_encoder,
+    set_dropout,
 )
 
 __all__ = ["Encoder", "check_tokenizer", "load_config", "load_tokenizer", "position_limit", "resolve_encoder"]
 
 log = logging.getLogger(__name__)
-DROPOUTS = (
-    "hidden_dropout_prob",  # BERT and its like
-    "attention_probs_dropout_prob",
-    "embedding_dropout",  # ModernBERT
-    "mlp_dropout",
-    "attention_dropout",
-    "dropout",  # DistilBERT
-)
 LAYERS = ("encoder.layer", "layers", "encoder.layers", "transformer.layer")
 
 
@@ -51,6 +44,7 @@ class Encoder(nn.Module):
         gradient_checkpointing: Compute activations again in the backward pass: less memory, about a third more time.
         pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
+        compiled: Compile the layers, once for all lengths: the first steps take a minute, the others less on a GPU.
 
     Attributes:
         config: Its configuration, as transformers has it.
@@ -76,12 +70,13 @@ class Encoder(nn.Module):
         gradient_checkpointing: bool = False,
         pretrained: bool = True,
         packing: bool = True,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
         config = load_config(name)
         if dropout is not None:
-            _set_dropout(config, dropout, name)
+            set_dropout(config, dropout, name)
         self.model = load_model(name, config, pretrained)
         self.model.train()  # transformers loads for inference, without dropout
         self.config: PretrainedConfig = self.model.config
@@ -95,7 +90,6 @@ class Encoder(nn.Module):
         self.vocab_size: int = words.num_embeddings
         self.max_length = position_limit(self.config)
         self.adapters: Adapters | None = None
-        self.active: ActiveEmbedding | None = None
         self._frozen = freeze_embeddings, freeze_layers
         self._freeze(*self._frozen)
         if gradient_checkpointing:
@@ -108,6 +102,8 @@ class Encoder(nn.Module):
             self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         self._checkpointing = gradient_checkpointing
         self.packs = packing and can_pack(self.model, self.name)
+        for layer in stack if compiled else []:
+            layer.compile(dynamic=True)
 
     def forward(
         self,
@@ -225,12 +221,17 @@ class Encoder(nn.Module):
 
     def activate(self, activation: Activation) -> None:
         """Train only the words of a stage, until `settle`."""
-        self.active = activate(self.model, activation, self.name)
+        activate(self.model, activation, self.name)
 
     def settle(self) -> None:
         """Give the encoder all its words again, those that were not trained as training them would have left them."""
         settle(self.model)
-        self.active = None
+
+    @property
+    def active(self) -> ActiveEmbedding | None:
+        """Its word embeddings, where they are but those of a stage."""
+        words: Any = self.model.get_input_embeddings()
+        return words if isinstance(words, ActiveEmbedding) else None
 
     def save(self, folder: Path) -> None:
         """Write ``config.json`` and ``model.safetensors``, which ``AutoModel`` and `load_weights` read.
@@ -290,13 +291,3 @@ def _as_given(hidden: Tensor, packed: Packing | None, shape: Size) -> Tensor:
     if packed is not None:
         hidden = packed.unpack(hidden[0], (shape[:-1].numel(), shape[-1]))
     return hidden.reshape(*shape, -1)
-
-
-def _set_dropout(config: PretrainedConfig, dropout: float, name: str) -> None:
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"dropout is {dropout}; it must be at least 0 and below 1")
-    fields = [field for field in DROPOUTS if field in config.to_dict()]
-    if not fields:
-        raise ConfigError(f"encoder '{name}' ({config.model_type}) has no dropout that could be set; leave it out")
-    for field in fields:
-        setattr(config, field, dropout)

@@ -23,12 +23,12 @@ from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
 from xtransfer.parts import load_parts, save_parts
 from xtransfer.samplers import seed_of
-from xtransfer.task_metrics import TaskMetrics, means
+from xtransfer.task_metrics import MEAN, TaskMetrics, judged, means, monitor
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
-MEAN = "val/mean"
-"""The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
+FUSED = ("cpu", "cuda")
+"""Devices on which AdamW moves all parameters in one pass."""
 
 
 class TransferModule(LightningModule):
@@ -45,6 +45,8 @@ class TransferModule(LightningModule):
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
+        compiled: Compile the encoder's layers, once for all lengths: the first steps take a minute, the others less on
+            a GPU.
         active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
             training all would have left them; False trains all.
         lr: Peak learning rate.
@@ -78,6 +80,7 @@ class TransferModule(LightningModule):
         pretrained: bool = True,
         adapters: dict[str, Any] | None = None,
         packing: bool = True,
+        compiled: bool = False,
         active_vocabulary: bool = True,
     ) -> None:
         super().__init__()
@@ -90,6 +93,7 @@ class TransferModule(LightningModule):
             gradient_checkpointing=gradient_checkpointing,
             pretrained=pretrained,
             packing=packing,
+            compiled=compiled,
         )
         self.tasks = {spec["name"]: spec for spec in tasks}
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
@@ -140,25 +144,13 @@ class TransferModule(LightningModule):
         """Return what scores a task in a language: ``split`` is ``val`` or ``test``."""
         return self.metrics.of(split, task, language)
 
-    def judged(self) -> dict[str, str]:
-        """Return task -> the score by which models are chosen, its main score in its first development language."""
-        found = {spec["name"]: spec for spec in self.tasks.values() if spec["dev_languages"]}
-        proper = {name: spec for name, spec in found.items() if not KINDS[spec["kind"]].auxiliary}
-        return {
-            name: f"val/{name}/{KINDS[spec['kind']].main_score(spec)}/{spec['dev_languages'][0]}"
-            for name, spec in (proper or found).items()
-        }
-
     def monitor(self) -> str:
         """Return the name of the score by which models are chosen: a task's main score, or the mean of several tasks'.
 
         Raises:
             ConfigError: No task has a development language.
         """
-        judged = self.judged()
-        if not judged:
-            raise ConfigError(f"{', '.join(self.tasks)}: no development rows to choose a model by")
-        return MEAN if len(judged) > 1 else next(iter(judged.values()))
+        return monitor(self.tasks.values())
 
     # ------------------------------------------------------------------ the steps
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -235,7 +227,9 @@ class TransferModule(LightningModule):
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         groups += parameter_groups(self.heads, self.head_lr, self.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon)
+        # Scaled gradients are clipped in between, which the fused kernel has no place for.
+        fused = self.trainer.precision != "16-mixed" and all(p.device.type in FUSED for p in self.parameters())
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon, fused=fused)
         if self.encoder.active is not None:
             self.encoder.active.follow(optimizer)
         share = rate(max(1, int(self.trainer.estimated_stepping_batches)), self.warmup, self.schedule)
@@ -289,7 +283,7 @@ class TransferModule(LightningModule):
         if split == "val":
             self.metrics.hand_over_thresholds()
         told = means(self.scores)
-        main = [told[name] for name in self.judged().values() if name in told]
+        main = [told[name] for name in judged(self.tasks.values()).values() if name in told]
         if split == "val" and main:
             told[MEAN] = sum(main) / len(main)
         for name, value in told.items():

@@ -44,6 +44,14 @@ WELL_KNOWN = (
     "microsoft/Multilingual-MiniLM-L12-H384",
     "microsoft/mdeberta-v3-base",
 )
+DROPOUTS = (
+    "hidden_dropout_prob",  # BERT and its like
+    "attention_probs_dropout_prob",
+    "embedding_dropout",  # ModernBERT
+    "mlp_dropout",
+    "attention_dropout",
+    "dropout",  # DistilBERT
+)
 OFFSET_TYPES = frozenset(
     {"camembert", "data2vec-text", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm"}
     | {"xlm-roberta", "xlm-roberta-xl", "xmod"}
@@ -202,3 +210,18 @@ def check_tokenizer(
             f"the tokenizer of encoder '{name}' pads with id {ids['pad']}, its config.json says "
             f"{config.pad_token_id}: every position would be wrong; correct pad_token_id"
         )
+
+
+def set_dropout(config: PretrainedConfig, dropout: float, name: str) -> None:
+    """Set the probability of zeroing a unit wherever an encoder has one.
+
+    Raises:
+        ConfigError: It is none, or the encoder has no dropout.
+    """
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is {dropout}; it must be at least 0 and below 1")
+    fields = [field for field in DROPOUTS if field in config.to_dict()]
+    if not fields:
+        raise ConfigError(f"encoder '{name}' ({config.model_type}) has no dropout that could be set; leave it out")
+    for field in fields:
+        setattr(config, field, dropout)

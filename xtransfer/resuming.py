@@ -81,8 +81,8 @@ def facts_of(step: Step, world_size: int) -> dict[str, Any]:
 
 
 def finish(step: Step) -> None:
-    """Remove a finished stage's snapshots."""
-    for snapshot in snapshots(checkpoints_of(step)):
+    """Remove a finished stage's checkpoints: its parts are written."""
+    for snapshot in [*snapshots(checkpoints_of(step)), checkpoints_of(step) / "best.ckpt"]:
         remove(snapshot)
     for words in checkpoints_of(step).glob("words-*.safetensors"):  # of a training that was killed
         words.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from xtransfer.stopping import StopSignals
 
 log = logging.getLogger(__name__)
 PATTERN = "step-*.ckpt"
+LATE = 32
+"""So many losses are looked at together where the device has to be waited for."""
 BEFORE_STEP, BEFORE_VALIDATION = "before a step", "before validation"
 
 
@@ -27,7 +30,8 @@ class Snapshots(Callback):
     validation after the last of them, the choice of the best model, early stopping. Lightning's own checkpoints are
     written after a batch; going on from one of those, it leaves out the validation that was due.
 
-    The loss is looked at one batch late, so that a GPU need not be waited for, but always before a snapshot is written.
+    Losses are looked at some batches late, so that a GPU need not be waited for each time, but always before a snapshot
+    is written.
 
     Args:
         folder: Where they go.
@@ -43,7 +47,7 @@ class Snapshots(Callback):
         self.folder, self.every_steps, self.keep, self.signals, self.facts = folder, every_steps, keep, signals, facts
         self._last: int | None = None
         self._writing = ""
-        self._loss: tuple[torch.Tensor, str] | None = None
+        self._losses: list[tuple[torch.Tensor, str]] = []
 
     # ------------------------------------------------------------------ when
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,12 +58,14 @@ class Snapshots(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Write a snapshot if one is due, and stop if that is wanted."""
-        self._look_at_loss()
+        if len(self._losses) >= (1 if pl_module.device.type == "cpu" else LATE):
+            self._look_at_losses()
         if batch_idx % trainer.accumulate_grad_batches:
             return
         step = trainer.global_step
         stop = self.signals.asked(trainer, step)
         if stop or (step % self.every_steps == 0 and step != self._last):
+            self._look_at_losses()
             self._write(trainer, pl_module, BEFORE_STEP)
         if stop:
             self.signals.stop(trainer)
@@ -71,11 +77,11 @@ class Snapshots(Callback):
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         examples = ", ".join(map(str, batch["index"]))
         where = f"task '{batch['task']}' ({batch['language']}), step {trainer.global_step}, examples {examples}"
-        self._loss = (loss.detach(), where)
+        self._losses.append((loss.detach().float(), where))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last loss before a model is chosen, and take the signals over from Lightning."""
-        self._look_at_loss()
+        """Look at the last losses before a model is chosen, and take the signals over from Lightning."""
+        self._look_at_losses()
         self.signals.install()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -113,8 +119,8 @@ class Snapshots(Callback):
         self.signals.stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last loss."""
-        self._look_at_loss()
+        """Look at the last losses."""
+        self._look_at_losses()
         self.signals.patient = False
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -179,13 +185,15 @@ class Snapshots(Callback):
             for older in snapshots(self.folder)[: -self.keep]:
                 remove(older)
 
-    def _look_at_loss(self) -> None:
-        if self._loss is not None and not bool(self._loss[0].isfinite()):
-            raise DataError(
-                f"{self._loss[1]}: the loss is {float(self._loss[0])}. The last good snapshot is "
-                f"{newest(self.folder)}. Lower the learning rate, clip gradients, or look at these examples"
-            )
-        self._loss = None
+    def _look_at_losses(self) -> None:
+        losses, self._losses = self._losses, []
+        values = torch.stack([loss for loss, _ in losses]).tolist() if losses else []
+        for value, (_, where) in zip(values, losses, strict=True):
+            if not math.isfinite(value):
+                raise DataError(
+                    f"{where}: the loss is {value}. The last good snapshot is {newest(self.folder)}. "
+                    "Lower the learning rate, clip gradients, or look at these examples"
+                )
 
 
 def snapshots(folder: Path) -> list[Path]:

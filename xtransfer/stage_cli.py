@@ -14,7 +14,7 @@ from typing import Any
 import jsonargparse
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import xtransfer.datamodules as datamodules
@@ -25,6 +25,8 @@ from xtransfer.errors import ConfigError, nearest
 from xtransfer.module import TransferModule
 
 DEFAULT_SEED = 1
+REFRESH = 20
+"""Batches between two looks at the progress."""
 TOP_KEYS = ("seed_everything", "model", "data", "trainer")
 
 
@@ -89,6 +91,11 @@ class StageCLI(LightningCLI):
                 enable_version_counter=False,
             )
             self.trainer_defaults["callbacks"].append(self.checkpoint)
+        own = self._get(self.config_init, "trainer.callbacks") or []
+        shown = self._get(self.config_init, "trainer.enable_progress_bar") is not False
+        if shown and not any(isinstance(callback, ProgressBar) for callback in own):
+            # Lightning's default shows the loss of each step, for which a GPU has to be waited for each time.
+            self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=REFRESH))
         plugins = self._get(self.config_init, "trainer.plugins") or []
         plugins = [CheckedFiles(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from xtransfer.errors import DataError
+from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS, Retrieval
 from xtransfer.metrics import Piece, RetrievalScores, RowMetric, TaskMetric
 
 ALL = "all"
 """In the name of a metric: it takes all languages of its task."""
+
+MEAN = "val/mean"
+"""The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
 
 COUNTS = ("n", "unlabelled")
 """What a metric tells besides scores."""
@@ -103,3 +106,26 @@ def means(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
                 told[f"{prefix}/{score}/{language}"] = value
                 by_score.setdefault(f"{prefix}/{score}/mean", []).append(value)
     return told | {name: sum(values) / len(values) for name, values in by_score.items()}
+
+
+def judged(tasks: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return task -> the score by which models are chosen, its main score in its first development language."""
+    found = {spec["name"]: spec for spec in tasks if spec["dev_languages"]}
+    proper = {name: spec for name, spec in found.items() if not KINDS[spec["kind"]].auxiliary}
+    return {
+        name: f"val/{name}/{KINDS[spec['kind']].main_score(spec)}/{spec['dev_languages'][0]}"
+        for name, spec in (proper or found).items()
+    }
+
+
+def monitor(tasks: Iterable[Mapping[str, Any]]) -> str:
+    """Return the name of the score by which models are chosen: a task's main score, or the mean of several tasks'.
+
+    Raises:
+        ConfigError: No task has a development language.
+    """
+    tasks = list(tasks)
+    scores = judged(tasks)
+    if not scores:
+        raise ConfigError(f"{', '.join(spec['name'] for spec in tasks)}: no development rows to choose a model by")
+    return MEAN if len(scores) > 1 else next(iter(scores.values()))
