@@ -444,3 +444,16 @@ def test_slow_tokenizer_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
 def test_real_encoder_loads_by_its_short_name(offline_encoder: Path) -> None:
     assert load_config("offline-small").vocab_size == 250037
     assert position_limit(load_config("offline-small")) == 512
+
+
+def test_layers_above_the_one_that_is_read_are_not_run(folder: Path) -> None:
+    encoder, run = Encoder(str(folder)).eval(), []
+    stack = encoder.model.get_submodule(encoder._layers)
+    for number, layer in enumerate(stack, 1):
+        layer.register_forward_hook(lambda *_, number=number: run.append(number))
+    ids, mask = tokens(encoder, 2, 6)
+    for layer, expected in ((2, [1, 2]), (0, [1]), (None, [1, 2, 3])):
+        run.clear()
+        encoder(ids, mask, layer=layer)
+        assert run == expected
+    assert encoder.model.get_submodule(encoder._layers) is stack

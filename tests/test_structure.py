@@ -29,6 +29,7 @@ LAYERS = (
         "encoder",
         "packing",
         "active",
+        "inner",
         "attention",
         "parts",
         "adapters",

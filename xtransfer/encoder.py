@@ -16,6 +16,7 @@ from xtransfer.active import Activation, ActiveEmbedding, activate, settle
 from xtransfer.adapters import Adapters
 from xtransfer.attention import can_pack, run_packed
 from xtransfer.errors import ConfigError
+from xtransfer.inner import cut
 from xtransfer.packing import Packing
 from xtransfer.pretrained import (
     check_tokenizer,
@@ -130,10 +131,12 @@ class Encoder(nn.Module):
         """
         if layer is not None and not 0 <= layer <= self.depth:
             raise ConfigError(f"encoder '{self.name}' has no layer {layer}: 0 is the embeddings, {self.depth} the last")
-        inner = layer is not None and layer != self.depth
-        output, packed = self._run(input_ids, attention_mask, token_type_ids, inner, packing)
-        hidden: Tensor = output.hidden_states[layer] if inner else output.last_hidden_state
-        return _as_given(hidden, packed, input_ids.shape)
+        if layer is None or layer == self.depth:
+            output, packed = self._run(input_ids, attention_mask, token_type_ids, False, packing)
+            return _as_given(output.last_hidden_state, packed, input_ids.shape)
+        with cut(self.model, self._layers, layer) as caught:
+            _, packed = self._run(input_ids, attention_mask, token_type_ids, False, packing)
+        return _as_given(caught[0], packed, input_ids.shape)
 
     def layers(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
