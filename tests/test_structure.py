@@ -61,6 +61,7 @@ LAYERS = (
     (
         "pipeline",
         "training",
+        "board",
         "hand_over",
         "resuming",
         "snapshots",

@@ -126,7 +126,7 @@ def trainer_defaults(folder: Path) -> dict[str, Any]:
         "logger": [
             {
                 "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-                "init_args": logs | {"version": "tensorboard"},
+                "init_args": logs | {"version": "tensorboard", "default_hp_metric": False},
             },
             {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": logs | {"version": "csv"}},
         ],

@@ -14,6 +14,7 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from xtransfer.active import Activation
+from xtransfer.board import Board, log_settings
 from xtransfer.checkpoints import CheckedFiles
 from xtransfer.config import Plan
 from xtransfer.curves import set_aside
@@ -46,7 +47,7 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
     (folder / "DONE").unlink(missing_ok=True)
     writer, facts = PredictionWriter(folder / "predictions"), dict[str, Any]()
     snapshots = Snapshots(checkpoints_of(step), **stage.checkpoint, signals=signals, facts=facts)
-    cli = build(step, (writer, snapshots))
+    cli = build(step, (writer, snapshots, Board()))
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     facts.update(facts_of(step, trainer.world_size))
     started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
@@ -124,6 +125,7 @@ def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Re
         (step.folder / "results.jsonl").unlink(missing_ok=True)
         results.append(step.folder / "results.jsonl")
         results.append(plan.folder / "results.jsonl")
+        log_settings(cli.trainer, cli.model.hparams, results)
     return results
 
 
