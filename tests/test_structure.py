@@ -27,6 +27,7 @@ LAYERS = (
     ("errors", "task", "benchmarks", "results", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
     (
         "encoder",
+        "hardware",
         "packing",
         "active",
         "inner",

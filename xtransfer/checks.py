@@ -68,7 +68,7 @@ def _check_depth(name: str, value: int | None, config: PretrainedConfig) -> None
 
 
 def _check_sizes(data: TaskDataModule) -> None:
-    for name in ("batch_size", "eval_batch_size", "max_length", "limit"):
+    for name in ("batch_size", "eval_batch_size", "eval_tokens", "max_length", "limit"):
         value = getattr(data, name)
         if value is not None and value < 1:
             raise ConfigError(f"task '{data.record.name}': {name} must be at least 1, found {value}")

@@ -14,8 +14,11 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from xtransfer.datamodules.cache import FeatureSet, cache_folder
+from xtransfer.datamodules.budget import TOKENS, Budget
+from xtransfer.datamodules.cache import cache_folder
 from xtransfer.datamodules.features import BatchesOf, evaluation_loaders, features_of
+from xtransfer.datamodules.flat import FeatureSet
+from xtransfer.datamodules.loading import loading_of
 from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions, tested_in
 from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, progress_of, training_loader
@@ -34,7 +37,7 @@ class TaskDataModule(LightningDataModule):
         data_dir: Folder with the data sets' own files, one sub-folder a task; without it the hub is read.
         tokenizer: Name or folder of the tokenizer; follows the encoder.
         batch_size: Examples (or windows of a passage) in a training batch; default 32.
-        eval_batch_size: The same for evaluation; default twice the training batch.
+        eval_batch_size: Most of them in an evaluation batch; default as many as `eval_tokens` allows.
         max_length: Tokens of one input; default the kind's.
         languages: Languages to test in; default all of the task, for `MLM` those it is trained in.
         dev_languages: Languages of the development scores; default the training language.
@@ -42,8 +45,7 @@ class TaskDataModule(LightningDataModule):
         limit: Read at most so many rows of each split and language.
         folder: Sub-folder of `data_dir` to read in place of the task's own.
         source: Another place to read the rows from, with the columns of the task's record.
-        train_languages: Languages to train in; default English. Rows in others are the data set's own translations,
-            or `translations`.
+        train_languages: Languages to train in; default English. In others rows are translations, its own or these:
         translations: Where training rows in other languages lie, with the columns of the training task's record.
         sampling: How often each training language is drawn, by its code; default in proportion to size.
         shots: Train on so many examples a language, drawn by `seed`, of each label as many.
@@ -51,8 +53,9 @@ class TaskDataModule(LightningDataModule):
         evaluate: Further data sets of the same kind, scored with the head trained here; default those of `also`.
         task: Another record in place of the class's own; a task written in YAML alone.
         cache_dir: Where tokenised features are kept; default the user's cache.
-        num_workers: Processes that load batches.
+        num_workers: Processes that load batches; default none on a CPU, up to 4 for each GPU.
         seed: The run's seed; the command line fills this in.
+        eval_tokens: Most tokens in an evaluation batch, padding and repeated texts not counted; default 4096.
 
     Attributes:
         mix: How often each training language is drawn where nothing else is said.
@@ -88,6 +91,7 @@ class TaskDataModule(LightningDataModule):
         cache_dir: Path | None = None,
         num_workers: int | None = None,
         seed: int | None = None,
+        eval_tokens: int | None = None,
     ) -> None:
         super().__init__()
         if task is None and not hasattr(type(self), "task"):
@@ -96,7 +100,7 @@ class TaskDataModule(LightningDataModule):
         record = trained_in(record, train_languages, bool(translations or source), sampling)
         self.record = replace(record, options={**record.options, **(options or {})})
         self.data_dir, self.tokenizer, self.max_length = data_dir, tokenizer, max_length
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size, self.eval_tokens = batch_size, eval_batch_size, eval_tokens
         self.limit, self.folder, self.source, self.translations = limit, folder, source, translations
         self.sampling, self.shots = sampling or self.mix, shots
         self.cache_dir, self.num_workers, self.seed = cache_dir, num_workers, seed
@@ -104,9 +108,8 @@ class TaskDataModule(LightningDataModule):
         self.splits = known_splits(self.record, splits or {})
         self.languages = known_languages(self.record, languages or tested_in(self))
         self.dev_languages = known_languages(self.record, dev_languages or developed_in(self))
-        self.evaluate, self._by_default = evaluate or [], evaluate is None
-        if evaluate is None:
-            self.evaluate = [cls(splits={"test": "validation"}) for cls in self.also]
+        self._by_default = evaluate is None
+        self.evaluate = [cls(splits={"test": "validation"}) for cls in self.also] if evaluate is None else evaluate
         for member in self.evaluate:
             adopt(self, member)
         self.sets: dict[tuple[str, str, str], FeatureSet] = {}
@@ -208,7 +211,8 @@ class TaskDataModule(LightningDataModule):
         place, parts = place_of(self.trainer, self.run_seed, self.entered), self.parts()
         order = self.order(parts, place)
         self.training = self.facts(order, parts, place)
-        return training_loader(parts, order, place, Vocabulary.of(self.load_tokenizer()), self.num_workers or 0)
+        loading = loading_of(self.trainer, self.num_workers)
+        return training_loader(parts, order, place, Vocabulary.of(self.load_tokenizer()), loading)
 
     def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
         """One loader a development language; none where there are no development rows."""
@@ -274,14 +278,11 @@ class TaskDataModule(LightningDataModule):
         """The run's seed."""
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
-    @property
-    def _pad(self) -> int:
-        return int(self.load_tokenizer().pad_token_id)
-
     def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
         place = place_of(self.trainer, self.run_seed, self.entered)
-        batches = BatchesOf(self.eval_batch_size or 2 * self.train_batch, self._pad, self.num_workers or 0)
-        found = ((p, self.sets[p.task.name, p.split, p.language]) for p in self.portions(split))
+        budget = Budget(self.eval_tokens or TOKENS, self.eval_batch_size)
+        batches = BatchesOf(budget, self.load_tokenizer().pad_token_id, loading_of(self.trainer, self.num_workers))
+        found = [(p, self.sets[p.task.name, p.split, p.language]) for p in self.portions(split)]
         return evaluation_loaders(found, batches, place.rank, place.world_size)
 
     def portion(self, split: str, language: str) -> Portion:

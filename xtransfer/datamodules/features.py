@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.active import Words
-from xtransfer.datamodules.cache import FeatureSet, cached
+from xtransfer.datamodules.budget import Budget, shared_batches
+from xtransfer.datamodules.cache import cached
+from xtransfer.datamodules.flat import FeatureSet
+from xtransfer.datamodules.loading import Aside, Loading
 from xtransfer.datamodules.portion import Portion
 from xtransfer.kinds import KINDS, Feature, LabelLayout, Layout, collate
 from xtransfer.task import POOL
@@ -44,7 +46,10 @@ def features_of(portion: Portion, tokenizer: PreTrainedTokenizerFast, max_length
         layout, examples = Layout(tokenizer), portion.examples()
         counts.update(portion.counts)
         for start in range(0, len(examples), CHUNK):
-            yield from kind.encode(examples[start : start + CHUNK], portion.task, layout, max_length, train, counts)
+            for feature in kind.encode(
+                examples[start : start + CHUNK], portion.task, layout, max_length, train, counts
+            ):
+                yield feature | {"meta": {}} if train else feature  # decoding alone needs the text side
         portion.check_counts(counts)
 
     identity = {
@@ -85,48 +90,31 @@ def batch_of(
     features: Sequence[Feature], pad_id: int, labels_per: LabelLayout, task: str, language: str, distinct: bool = False
 ) -> dict[str, Any]:
     """Pad features to a batch and say whose they are; with `distinct` equal texts are encoded once."""
-    return collate(features, pad_id, labels_per, distinct) | {"task": task, "language": language}
-
-
-def longest_first(features: FeatureSet, rank: int = 0, world_size: int = 1) -> Dataset[Feature]:
-    """Return a process's features by falling length: hardly any padding, and memory runs out at once or never.
-
-    All processes have as many, for which some are repeated. Metrics and files of predictions go by the index of an
-    example, not by its place, and count each once.
-    """
-    places = sorted(range(len(features)), key=features.lengths.__getitem__, reverse=True)
-    missing = -len(places) % world_size
-    places += (places * missing)[:missing]
-    return Subset(features, places[rank::world_size])
-
-
-def heedless(worker: int) -> None:
-    """Let a worker process leave signals to the one that trains, which stops in good order and its workers with it.
-
-    A scheduler sends its signals to all of them, and so does a terminal.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    batch = collate(features, pad_id, labels_per, distinct)
+    return batch | {"meta": Aside(batch["meta"]), "task": task, "language": language}
 
 
 class BatchesOf(NamedTuple):
     """How evaluation batches are made.
 
     Attributes:
-        size: Features in a batch.
+        budget: How large they may be.
         pad_id: Id of the padding.
-        workers: Processes that load them.
+        loading: How they are loaded.
     """
 
-    size: int
+    budget: Budget
     pad_id: int
-    workers: int
+    loading: Loading
 
 
 def evaluation_loaders(
-    portions: Iterable[tuple[Portion, FeatureSet]], batches: BatchesOf, rank: int, world_size: int
+    portions: Sequence[tuple[Portion, FeatureSet]], batches: BatchesOf, rank: int, world_size: int
 ) -> dict[str, DataLoader[Feature]]:
-    """Return a process's batches of each portion, longest first, by ``task/language``."""
+    """Return a process's batches of each portion, longest first, by ``task/language``.
+
+    Processes that load are kept for the next pass if there is one portion alone: there may be as many as languages.
+    """
     loaders = {}
     for portion, features in portions:
         task, pool = portion.task, f"{POOL}-" * (portion.split == POOL)
@@ -138,12 +126,11 @@ def evaluation_loaders(
             language=portion.language,
             distinct=True,
         )
+        places = shared_batches(features, batches.budget, rank, world_size)
         loaders[f"{task.name}/{pool}{portion.language}"] = DataLoader(
-            longest_first(features, rank, world_size),
-            batch_size=batches.size,
+            features,
+            batch_sampler=places,
             collate_fn=collate_fn,
-            num_workers=batches.workers,
-            worker_init_fn=heedless,
-            persistent_workers=batches.workers > 0,
+            **batches.loading.of_batches(places).settings(persistent=len(portions) == 1),
         )
     return loaders

@@ -17,6 +17,7 @@ INHERITED = (
     "batch_size",
     "max_length",
     "eval_batch_size",
+    "eval_tokens",
     "limit",
     "cache_dir",
     "num_workers",

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from xtransfer.datamodules.cache import FeatureSet
-from xtransfer.datamodules.features import batch_of, heedless
+from xtransfer.datamodules.features import batch_of
+from xtransfer.datamodules.flat import FeatureSet
+from xtransfer.datamodules.loading import Loading
 from xtransfer.kinds import KINDS, Feature, Vocabulary
 from xtransfer.samplers import Draw, EpochBatches, Mix, MultiTaskSampler, ShuffledBatches, seed_of
 from xtransfer.task import Task
@@ -171,7 +172,7 @@ def order_of(parts: Sequence[Part], mix: Mix, place: Place, steps: int | None = 
 
 
 def training_loader(
-    parts: Sequence[Part], order: EpochBatches, place: Place, vocabulary: Vocabulary, workers: int
+    parts: Sequence[Part], order: EpochBatches, place: Place, vocabulary: Vocabulary, loading: Loading
 ) -> DataLoader[tuple[Part, Feature]]:
     """Return the training batches, from where the run is entered."""
     order.resume(place.epoch, place.done)
@@ -180,9 +181,7 @@ def training_loader(
         data,
         batch_sampler=order,  # asks for Draws
         collate_fn=data.collate,
-        num_workers=workers,
-        worker_init_fn=heedless,
-        persistent_workers=workers > 0,
+        **loading.settings(),
     )
 
 

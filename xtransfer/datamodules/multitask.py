@@ -51,7 +51,8 @@ class MultiTask(TaskDataModule):
         data_dir: As for a single task; what follows too. Each task may have settings of its own instead.
         tokenizer: Name or folder of the tokenizer; follows the encoder.
         batch_size: Examples in a training batch.
-        eval_batch_size: Examples in an evaluation batch.
+        eval_batch_size: Most examples in an evaluation batch.
+        eval_tokens: Most tokens in an evaluation batch.
         max_length: Tokens of one input; default the task's.
         limit: Read at most so many rows of each split and language.
         splits: Which rows serve as what in every task, e.g. ``{validation: "validation[:500]"}``.
@@ -83,12 +84,13 @@ class MultiTask(TaskDataModule):
         cache_dir: Path | None = None,
         num_workers: int | None = None,
         seed: int | None = None,
+        eval_tokens: int | None = None,
     ) -> None:
         LightningDataModule.__init__(self)  # what a single task sets up does not apply
         self.given, self._name, self.epochs, self.steps = tasks, name, epochs, steps
         self.loss_weights, self.missing, self.duplicates = loss_weights or {}, missing, duplicates
         self.data_dir, self.tokenizer = data_dir, tokenizer
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.batch_size, self.eval_batch_size, self.eval_tokens = batch_size, eval_batch_size, eval_tokens
         self.max_length, self.limit, self.cache_dir = max_length, limit, cache_dir
         self.num_workers, self.seed = num_workers, seed
         self._loaded, self.sets, self.training, self.entered = None, {}, {}, progress_of(None)
@@ -249,7 +251,7 @@ class MultiTask(TaskDataModule):
         kept = []
         for part in parts:
             out = gone.get(part.name, set())
-            indices = part.features.table.column("index").to_pylist()
+            indices = part.features.index.tolist()
             own = [position for position, index in enumerate(indices) if index not in out]
             if not own:
                 raise DataError(f"{part.name}: all its training examples stand in tasks before it: leave the task out")

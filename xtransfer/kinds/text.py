@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
 from xtransfer.packing import Packing
@@ -142,6 +143,9 @@ def cut(ids: Ids, keep: int, side: Literal["left", "right"] = "right") -> Ids:
     return ids[:keep] if side == "right" else ids[len(ids) - keep :]
 
 
+IGNORED = -100
+"""A label that no loss counts."""
+
 LabelLayout = Literal["example", "token", "batch"]
 """What labels are: a value an example, a value a token, or the position of each example in its batch."""
 
@@ -156,39 +160,50 @@ def collate(
     are padded with -100, which no loss counts. Where any feature lacks its labels, the batch has none.
     """
     nested = isinstance(features[0]["input_ids"][0], list)
-    width = max(len(ids) for f in features for ids in (f["input_ids"] if nested else [f["input_ids"]]))
-    fields = {"input_ids": pad_id} | ({"token_type_ids": 0} if "token_type_ids" in features[0] else {})
-    batch: dict[str, Any] = {}
-    for name, pad in fields.items():
-        batch[name] = torch.tensor([_pad(f[name], width, pad, nested) for f in features])
-    ones = [_ones(f["input_ids"], nested) for f in features]
-    batch["attention_mask"] = torch.tensor([_pad(row, width, 0, nested) for row in ones])
-    texts = [tuple(ids) for f in features for ids in (f["input_ids"] if nested else [f["input_ids"]])]
-    batch["packing"] = Packing.of([len(ids) for ids in texts], width, _first_equal(texts) if distinct else None)
+    texts = _rows(features, "input_ids", nested)
+    sizes = [len(ids) for ids in texts]
+    width, shape = max(sizes), (len(features), -1) if nested else (len(features),)
+    batch: dict[str, Any] = {"input_ids": _padded(texts, width, pad_id).view(*shape, width)}
+    if "token_type_ids" in features[0]:
+        batch["token_type_ids"] = _padded(_rows(features, "token_type_ids", nested), width, 0).view(*shape, width)
+    real = torch.arange(width) < torch.from_numpy(np.array(sizes))[:, None]
+    batch["attention_mask"] = real.long().view(*shape, width)
+    batch["packing"] = Packing.of(sizes, width, _first_equal(texts) if distinct else None)
     labels = [feature.get("labels") for feature in features]
     if all(label is not None for label in labels):
-        rows = [_pad(label, width, -100, False) for label in labels] if labels_per == "token" else labels
-        batch["labels"] = torch.arange(len(features)) if labels_per == "batch" else torch.tensor(rows)
+        batch["labels"] = {
+            "example": lambda: torch.from_numpy(np.array(labels, np.int64)),
+            "token": lambda: _padded(labels, width, IGNORED),
+            "batch": lambda: torch.arange(len(features)),
+        }[labels_per]()
     batch["index"] = [feature["index"] for feature in features]
     batch["part"] = [feature["part"] for feature in features]
     batch["meta"] = [feature["meta"] for feature in features]
     return batch
 
 
-def _first_equal(texts: Sequence[tuple[int, ...]]) -> list[int]:
+def _rows(features: Sequence[Feature], name: str, nested: bool) -> list[Ids]:
+    """Return all sequences of a batch, one after the other; each feature must have as many."""
+    if not nested:
+        return [feature[name] for feature in features]
+    numbers = sorted({len(feature[name]) for feature in features})
+    if len(numbers) > 1:
+        raise ValueError(f"expected as many sequences in every feature of a batch, found {numbers}")
+    return [ids for feature in features for ids in feature[name]]
+
+
+def _padded(rows: Sequence[Any], width: int, pad: int) -> torch.Tensor:
+    """Return rows ``(R, T)`` filled up to one width; by way of NumPy, as torch takes long to read lists."""
+    padded = np.full((len(rows), width), pad, np.int64)
+    for line, values in zip(padded, rows, strict=True):
+        line[: len(values)] = values
+    return torch.from_numpy(padded)
+
+
+def _first_equal(texts: Sequence[Ids]) -> list[int]:
     """Return for each text the place of the first that is equal."""
     seen: dict[tuple[int, ...], int] = {}
-    return [seen.setdefault(ids, place) for place, ids in enumerate(texts)]
-
-
-def _pad(ids: Any, width: int, pad: int, nested: bool) -> Any:
-    if nested:
-        return [_pad(row, width, pad, False) for row in ids]
-    return [*ids, *[pad] * (width - len(ids))]
-
-
-def _ones(ids: Any, nested: bool) -> Any:
-    return [_ones(row, False) for row in ids] if nested else [1] * len(ids)
+    return [seen.setdefault(tuple(ids), place) for place, ids in enumerate(texts)]
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
