@@ -64,11 +64,11 @@ def test_training_order_is_a_function_of_seed_and_epoch(settings, many, monkeypa
 
 
 def test_evaluation_is_longest_first_and_every_row_once(settings, many):
-    data = MNLI(data_dir=many, **settings)
+    data = MNLI(data_dir=many, eval_batch_size=8, **settings)
     data.setup("validate")
     (loader,) = data.val_dataloader().values()
     batches = list(loader)
-    assert [len(batch["index"]) for batch in batches] == [8] * 5  # twice the training batch
+    assert [len(batch["index"]) for batch in batches] == [8] * 5
     widths = [batch["input_ids"].shape[1] for batch in batches]
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > widths[-1]

@@ -12,8 +12,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from xtransfer.datamodules import MNLI, cache
-from xtransfer.datamodules.cache import FeatureSet, cache_folder, cached
+from xtransfer.datamodules.cache import cache_folder, cached
 from xtransfer.datamodules.features import features_of
+from xtransfer.datamodules.flat import FeatureSet
 from xtransfer.datamodules.portion import Portion
 
 DATA = Path(__file__).parents[1] / "data"
@@ -36,7 +37,7 @@ class Builder:
 
 
 def content(features: FeatureSet) -> list[dict]:
-    return [{key: value for key, value in features[i].items() if key != "length"} for i in range(len(features))]
+    return [features[i] for i in range(len(features))]
 
 
 def test_a_second_call_reads_what_the_first_made(tmp_path):
@@ -46,8 +47,7 @@ def test_a_second_call_reads_what_the_first_made(tmp_path):
     assert build.calls == 1
     assert content(first) == content(second) == FEATURES
     assert first.counts == second.counts == Counter(rows=5, truncated=2)
-    assert second.lengths == [2, 3, 4, 5, 6]
-    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]  # no temporary file is left
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]  # no temporary file is left
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
@@ -79,11 +79,11 @@ def flipped(content: bytes, place: int) -> bytes:
     [
         lambda content: content[: len(content) // 2],
         lambda content: b"",
-        lambda content: flipped(content, 40),  # a page
-        lambda content: flipped(content, content.rindex(b'"truncated": 2') + 13),  # the counts, in the footer
-        lambda content: flipped(content, content.rindex(b"labels") + 1),  # a column's name, in the footer
+        lambda content: flipped(content, len(content) - 1),  # the arrays
+        lambda content: flipped(content, content.index(b"truncated") + 13),  # the counts
+        lambda content: flipped(content, content.index(b"labels") + 1),  # an array's name
     ],
-    ids=["truncated", "empty", "page", "counts", "schema"],
+    ids=["truncated", "empty", "arrays", "counts", "names"],
 )
 def test_a_damaged_file_is_reported_and_made_again(tmp_path, caplog, damage):
     build = Builder()
@@ -99,16 +99,6 @@ def test_a_damaged_file_is_reported_and_made_again(tmp_path, caplog, damage):
     assert again.counts == Counter(rows=5, truncated=2)
     assert path.read_bytes() == good
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_missing_labels_do_not_break_a_later_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "CHUNK", 2)
-
-    def build(counts):
-        for feature in FEATURES:
-            yield feature | {"labels": None if feature["index"] < 2 else feature["labels"]}
-
-    assert [row["labels"] for row in content(cached({}, build, tmp_path))] == [None, None, 0, 1, 0]
 
 
 def test_the_folder_is_the_chosen_one_or_the_users(tmp_path, monkeypatch):
@@ -180,7 +170,8 @@ def test_the_version_of_the_code_is_a_digest_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "__file__", str(package / "datamodules" / "cache.py"))
     compute = cache.code_version.__wrapped__
     assert compute() == cache.code_version()
-    for name, counts in (("kinds/text.py", True), ("datamodules/portion.py", True), ("cli.py", False)):
+    own = [(name, True) for name in ("kinds/text.py", "datamodules/portion.py", "datamodules/flat.py")]
+    for name, counts in [*own, ("cli.py", False)]:
         before, file = compute(), package / name
         file.write_text(file.read_text() + "# changed\n")
         assert (compute() != before) == counts, name

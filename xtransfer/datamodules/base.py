@@ -45,7 +45,7 @@ class TaskDataModule(LightningDataModule):
         limit: Read at most so many rows of each split and language.
         folder: Sub-folder of `data_dir` to read in place of the task's own.
         source: Another place to read the rows from, with the columns of the task's record.
-        train_languages: Languages to train in; default English. In others rows are translations, its own or these:
+        train_languages: Languages to train in; default English. In others rows are its own, or `translations`.
         translations: Where training rows in other languages lie, with the columns of the training task's record.
         sampling: How often each training language is drawn, by its code; default in proportion to size.
         shots: Train on so many examples a language, drawn by `seed`, of each label as many.
