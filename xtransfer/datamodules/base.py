@@ -214,11 +214,11 @@ class TaskDataModule(LightningDataModule):
         loading = loading_of(self.trainer, self.num_workers)
         return training_loader(parts, order, place, Vocabulary.of(self.load_tokenizer()), loading)
 
-    def val_dataloader(self) -> dict[str, DataLoader[Feature]] | list[DataLoader[Feature]]:
+    def val_dataloader(self) -> dict[str, DataLoader[list[Feature]]] | list[DataLoader[list[Feature]]]:
         """One loader a development language; none where there are no development rows."""
         return self._evaluation("validation") or []
 
-    def test_dataloader(self) -> dict[str, DataLoader[Feature]]:
+    def test_dataloader(self) -> dict[str, DataLoader[list[Feature]]]:
         """One loader a task and language, named ``xnli/sw``."""
         return self._evaluation("test")
 
@@ -278,7 +278,7 @@ class TaskDataModule(LightningDataModule):
         """The run's seed."""
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
 
-    def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
+    def _evaluation(self, split: str) -> dict[str, DataLoader[list[Feature]]]:
         place = place_of(self.trainer, self.run_seed, self.entered)
         budget = Budget(self.eval_tokens or TOKENS, self.eval_batch_size)
         batches = BatchesOf(budget, self.load_tokenizer().pad_token_id, loading_of(self.trainer, self.num_workers))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from xtransfer.active import Words
@@ -108,9 +108,29 @@ class BatchesOf(NamedTuple):
     loading: Loading
 
 
+class Batched(Dataset[list[Feature]]):
+    """Features by batches that are settled beforehand; Lightning would replace a sampler of them when it predicts.
+
+    Args:
+        features: The features.
+        batches: Positions of those of each batch.
+    """
+
+    def __init__(self, features: FeatureSet, batches: Sequence[Sequence[int]]) -> None:
+        self._features, self._batches = features, batches
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> list[Feature]:
+        """Return the features of a batch."""
+        return [self._features[position] for position in self._batches[number]]
+
+
 def evaluation_loaders(
     portions: Sequence[tuple[Portion, FeatureSet]], batches: BatchesOf, rank: int, world_size: int
-) -> dict[str, DataLoader[Feature]]:
+) -> dict[str, DataLoader[list[Feature]]]:
     """Return a process's batches of each portion, longest first, by ``task/language``.
 
     Processes that load are kept for the next pass if there is one portion alone: there may be as many as languages.
@@ -128,8 +148,8 @@ def evaluation_loaders(
         )
         places = shared_batches(features, batches.budget, rank, world_size)
         loaders[f"{task.name}/{pool}{portion.language}"] = DataLoader(
-            features,
-            batch_sampler=places,
+            Batched(features, places),
+            batch_size=None,
             collate_fn=collate_fn,
             **batches.loading.of_batches(places).settings(persistent=len(portions) == 1),
         )

@@ -237,8 +237,8 @@ class MultiTask(TaskDataModule):
     def _epochs(self, part: Part) -> float:
         return self.epochs.get(part.task.name, 1.0) if isinstance(self.epochs, dict) else self.epochs
 
-    def _evaluation(self, split: str) -> dict[str, DataLoader[Feature]]:
-        loaders: dict[str, DataLoader[Feature]] = {}
+    def _evaluation(self, split: str) -> dict[str, DataLoader[list[Feature]]]:
+        loaders: dict[str, DataLoader[list[Feature]]] = {}
         for task in self.tasks:
             task.trainer, task._loaded = self.trainer, self.load_tokenizer()
             loaders |= task._evaluation(split)
