@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,10 @@ from xtransfer.checks import check_stage
 from xtransfer.config import Plan, Stage
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.hand_over import check_adapters_left, history_of, stage_folder
+from xtransfer.identity import HandedOn, digest, scoring_facts, training_facts
 from xtransfer.stage_cli import StageCLI, data_of, parse
-from xtransfer.versions import versions
 
 log = logging.getLogger(__name__)
-VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 
 
 @dataclass
@@ -31,8 +29,10 @@ class Step:
         parsed: Its parsed configuration.
         origins: Where its rows come from, by portion.
         counts: What was found in them, by portion.
-        everything: All that determines its outcome: configuration, data, and the stage it starts from.
-        identity: Digest of that.
+        everything: All that determines its weights: configuration, data, and the stage it starts from.
+        training: Digest of that; stages that have it in common have equal weights.
+        identity: Digest of that and of all that determines its scores.
+        handed_on: What it hands on; None where training rows were not looked at.
         chain: The stages its weights are trained in, in order.
         trained: The tasks of these.
     """
@@ -43,7 +43,9 @@ class Step:
     origins: dict[str, str]
     counts: dict[str, Mapping[str, int]]
     everything: dict[str, Any]
+    training: str
     identity: str
+    handed_on: HandedOn | None
     chain: tuple[str, ...]
     trained: tuple[str, ...]
 
@@ -73,36 +75,22 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     wanted = ["validation", *wanted] if data.calibrates else wanted
     counts = data.check(longest, wanted)
     origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
-    for portion, told in counts.items():
-        published = told["rows_published"]
-        if published and published != told["rows_in_source"]:
-            log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
+    for portion, found in counts.items():
+        published = found["rows_published"]
+        if published and published != found["rows_in_source"]:
+            log.warning("%s: %d rows, the data set is published with %d", portion, found["rows_in_source"], published)
     start = next((step for step in before if step.stage.name == stage.start), None)
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
-    everything = {
-        "config": _lasting(cli),
-        "start": start and start.identity,
-        "parts": stage.parts,
-        "adapters": stage.adapters,
-        "select": stage.select,
-        "origins": origins,
-        "version": versions()["xtransfer"],
-    }
-    text = json.dumps(everything, sort_keys=True, default=str)
-    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+    before_it = start.handed_on if start else None
+    everything = training_facts(stage, cli, data, before_it) if "train" in splits else {}
+    handed_on = HandedOn.by(stage, data.trains, everything, before_it) if everything else None
+    training = digest(everything)
+    identity = digest({"training": training, "scoring": scoring_facts(stage, cli, origins)})
     history = history_of(stage, [step.stage for step in before])
     past = next((step for step in before if step.stage is history), None)
     chain, trained = (past.chain, past.trained) if past else ((), ())
     if data.trains:
         chain, trained = (*chain, stage.name), (*trained, data.title)
-    return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), everything, identity, chain, trained)
-
-
-def _lasting(cli: StageCLI) -> dict[str, Any]:
-    """Return the parsed configuration without what cannot change an outcome."""
-    config: dict[str, Any] = json.loads(cli.parser.dump(cli.config, format="json"))
-    config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in VOLATILE}
-    init = config["data"].get("init_args", {})
-    config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
-    return config
+    folder, told = stage_folder(plan, stage), dict[str, Mapping[str, int]](counts)
+    return Step(stage, folder, cli, origins, told, everything, training, identity, handed_on, chain, trained)

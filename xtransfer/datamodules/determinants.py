@@ -88,12 +88,12 @@ def rows_of(portion: Portion, scored: bool = False) -> dict[str, Any]:
     task, source = portion.task, portion.source
     names = ("kind", "fields", "labels", "aliases", "unlabelled", "drop_unlabelled")
     options = KINDS[task.kind].settings(task.options) if scored else _options(task.kind, task.options)
-    kind_of_source = type(source)
+    # What is no dataclass has no text of its own; its settings stand in the configuration, its code beside it.
+    written = repr(source) if is_dataclass(source) else f"{type(source).__module__}.{type(source).__qualname__}"
     return {name: getattr(task, name) for name in names} | {
         "language": portion.language,
         "origin": portion.origin(),
-        # What is no dataclass has no text of its own; its settings stand in the configuration, its code beside it.
-        "source": repr(source) if is_dataclass(source) else f"{kind_of_source.__module__}.{kind_of_source.__qualname__}",
+        "source": written,
         "options": options,
     }
 

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from xtransfer.errors import DataError, nearest
@@ -207,7 +207,7 @@ class FileSource(Source):
         return Path(str(importlib.resources.files(package))) / inside
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest(path: Path, size: int, changed: int) -> str:
     """Return a file's SHA-256; a file of the same size and time of change is not read again."""
     digest = hashlib.sha256()
