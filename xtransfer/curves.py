@@ -50,10 +50,8 @@ def read_curves(folder: Path) -> Curves:
         for key, points in again.items():
             known = _curve(curves, key.split("/"))
             if known is not None:
-                first = points[0][0]
-                known[:] = [
-                    (step, value) for step, value in known if step < first or (scored and step == first)
-                ] + points
+                first = points[0][0] + scored
+                known[:] = [(step, value) for step, value in known if step < first] + points
     if (folder / "DONE").is_file():
         for name, languages in curves.scores.items():
             curves.kept[name] = {language: curve.pop()[1] for language, curve in languages.items()}

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from filelock import Timeout
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
 from xtransfer.config import Plan
