@@ -82,6 +82,7 @@ LAYERS = (
         "store",
         "sharing",
         "planning",
+        "plan_text",
     ),
     (
         "cli",

@@ -81,8 +81,8 @@ class HandedOn(NamedTuple):
         return (self.encoder if encoder_alone else self.parts) if stage.parts else None
 
 
-def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule, start: HandedOn | None) -> dict[str, Any]:
-    """Return all that a stage's weights depend on, and nothing that they do not.
+def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule) -> dict[str, Any]:
+    """Return all that a stage's weights depend on besides those it starts from, and nothing that they do not.
 
     Names, folders, loggers, worker processes, languages and data sets that are only scored are left out. Development
     rows are in only as far as a model is chosen by them, or training stopped.
@@ -91,7 +91,6 @@ def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule, start: Han
         stage: The stage.
         cli: Its parsed configuration.
         data: Its DataModule, not set up.
-        start: What the stage it starts from hands on, if there is one.
 
     Raises:
         DataError: Its training rows are not there.
@@ -105,16 +104,11 @@ def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule, start: Han
     names = {spec["name"]: alias(spec["name"], specs) for spec in specs}
     trainer["callbacks"] = [_renamed(callback, names) for callback in callbacks]
     model = {key: value for key, value in config["model"].items() if key not in ("encoder", "tasks")}
-    encoder = encoder_digest(cli.config.model.encoder)
-    taken = start.to(stage, encoder) if start else None
-    parts = {"parts": sorted(stage.parts), "adapters": stage.adapters} if taken else {}
     blocks = [*_foreign(config["model"]), *_foreign(config["trainer"]), *_foreign(config["data"], ("evaluate",))]
     return plain(
         {
             "config": {"seed_everything": config["seed_everything"], "model": model, "trainer": trainer},
-            "encoder": encoder,
-            "start": taken,
-            **parts,
+            "encoder": encoder_digest(cli.config.model.encoder),
             "data": of_training(data),
             "heads": of_heads(specs),
             "select": [_with_alias(score, names) for score in chosen_by] or "last",
@@ -123,6 +117,29 @@ def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule, start: Han
             "code": code_digest(),
         }
     )
+
+
+def started(facts: Mapping[str, Any], stage: Stage, start: HandedOn | None) -> dict[str, Any]:
+    """Return what a stage's weights depend on, those it starts from among it.
+
+    Args:
+        facts: What they depend on besides.
+        stage: The stage.
+        start: What the stage it starts from hands on, if there is one.
+    """
+    taken = start.to(stage, str(facts["encoder"])) if start else None
+    parts = {"parts": sorted(stage.parts), "adapters": stage.adapters} if taken else {}
+    return {**facts, "start": taken, **parts}
+
+
+def identity_of(facts: Mapping[str, Any], scoring: Mapping[str, Any]) -> str:
+    """Return the digest of all that a stage's scores depend on: by it a finished stage is known.
+
+    Args:
+        facts: What its weights depend on.
+        scoring: What its scores depend on besides.
+    """
+    return digest({"training": digest(facts), "scoring": scoring})
 
 
 def scoring_facts(stage: Stage, cli: StageCLI, origins: Mapping[str, str]) -> dict[str, Any]:

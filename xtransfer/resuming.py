@@ -33,13 +33,18 @@ def unfinished(step: Step) -> bool:
     return bool(snapshots(checkpoints_of(step))) or (step.folder / TRAINED).is_file()
 
 
-def trained(step: Step, resume: Resume) -> dict[str, Any] | None:
-    """Return what was noted when the stage's training ended, if its weights are there and only scoring is missing."""
-    mark = step.folder / TRAINED
-    if resume == "never" or not mark.is_file() or not (step.folder / "encoder").is_dir():
+def trained(folder: Path, training: str) -> dict[str, Any] | None:
+    """Return what was noted when a stage's training ended, if its weights are there and only scoring is missing.
+
+    Args:
+        folder: The stage's folder.
+        training: Digest of what its weights depend on.
+    """
+    mark = folder / TRAINED
+    if not mark.is_file() or not (folder / "encoder").is_dir():
         return None
     noted: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
-    return noted if noted["identity"] == step.training else None
+    return noted if noted["identity"] == training else None
 
 
 def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bool, writes: bool = True) -> Path | None:

@@ -11,10 +11,12 @@ from typing import Any
 
 from xtransfer.checks import check_stage
 from xtransfer.config import Plan, Stage
+from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.hand_over import check_adapters_left, history_of, stage_folder
-from xtransfer.identity import HandedOn, digest, scoring_facts, training_facts
+from xtransfer.identity import HandedOn, digest, identity_of, scoring_facts, started, training_facts
 from xtransfer.stage_cli import StageCLI, data_of, parse
+from xtransfer.task import SPLITS
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +54,10 @@ class Step:
     @property
     def done(self) -> bool:
         """Whether the stage was finished with this very configuration and data."""
-        mark = self.folder / "DONE"
-        return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == self.identity
+        return done(self.folder, self.identity)
 
 
-def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test")) -> list[Step]:
+def prepare(plan: Plan, splits: Sequence[str] = SPLITS) -> list[Step]:
     """Parse every stage, and check its data, encoder and tokenizer, before anything is trained."""
     steps: list[Step] = []
     parsed = [parse(stage, stage_folder(plan, stage)) for stage in plan.stages]
@@ -68,13 +69,28 @@ def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test"))
     return steps
 
 
+def wanted_of(data: TaskDataModule, splits: Sequence[str] = SPLITS) -> list[str]:
+    """Return those of the splits that are read for a stage's data."""
+    wanted = [split for split in splits if data.trains or split == "test"]
+    return ["validation", *wanted] if data.calibrates else wanted
+
+
+def origins_of(data: TaskDataModule, splits: Sequence[str]) -> dict[str, str]:
+    """Return where rows come from, by portion."""
+    return {portion.name: portion.origin() for split in splits for portion in data.portions(split)}
+
+
+def done(folder: Path, identity: str) -> bool:
+    """Say whether the stage of a folder was finished as this identity tells."""
+    mark = folder / "DONE"
+    return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == identity
+
+
 def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
     data = data_of(cli)
     longest = check_stage(stage, cli, data)
-    wanted = [split for split in splits if data.trains or split == "test"]
-    wanted = ["validation", *wanted] if data.calibrates else wanted
-    counts = data.check(longest, wanted)
-    origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
+    wanted = wanted_of(data, splits)
+    counts, origins = data.check(longest, wanted), origins_of(data, wanted)
     for portion, found in counts.items():
         published = found["rows_published"]
         if published and published != found["rows_in_source"]:
@@ -83,10 +99,9 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
     before_it = start.handed_on if start else None
-    everything = training_facts(stage, cli, data, before_it) if "train" in splits else {}
+    everything = started(training_facts(stage, cli, data), stage, before_it) if "train" in splits else {}
     handed_on = HandedOn.by(stage, data.trains, everything, before_it) if everything else None
-    training = digest(everything)
-    identity = digest({"training": training, "scoring": scoring_facts(stage, cli, origins)})
+    training, identity = digest(everything), identity_of(everything, scoring_facts(stage, cli, origins))
     history = history_of(stage, [step.stage for step in before])
     past = next((step for step in before if step.stage is history), None)
     chain, trained = (past.chain, past.trained) if past else ((), ())

@@ -64,7 +64,8 @@ def train(
     model.activation = Activation(partial(words_of, data.sets), checkpoints_of(step) / words)
     if afresh and trainer.is_global_zero:
         (folder / TRAINED).unlink(missing_ok=True)
-    noted, share = None if afresh else trained(step, resume), Share(plan, step, cli)
+    begins = afresh or resume == "never"
+    noted, share = None if begins else trained(folder, step.training), Share(plan, step, cli)
     if noted is not None:
         log.info("%s: trained before, to be scored", stage.name)
         take_up(cli, noted)
