@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,8 @@ def train(
     model.activation = Activation(partial(words_of, data.sets), checkpoints_of(step) / words)
     if afresh and trainer.is_global_zero:
         (folder / TRAINED).unlink(missing_ok=True)
-    begins = afresh or resume == "never"
-    noted, share = None if begins else trained(folder, step.training), Share(plan, step, cli)
+    noted = None if afresh or resume == "never" else trained(folder, step.training)
+    share = Share(plan, step, cli)
     if noted is not None:
         log.info("%s: trained before, to be scored", stage.name)
         take_up(cli, noted)
@@ -77,9 +77,7 @@ def train(
                 take_up(cli, noted)
             else:
                 load_start(model, plan, stage)
-                writes = trainer.is_global_zero
-                snapshot = begin(step, facts, resume, allow_change, writes) if data.trains else None
-                noted = make(cli, step, snapshot)
+                noted = make(cli, step, partial(begin, step, facts, resume, allow_change))
                 share.give(noted, afresh)
     results = score(plan, step, cli, noted)
     if trainer.is_global_zero:
@@ -92,23 +90,24 @@ def train(
     return results
 
 
-def make(cli: StageCLI, step: Step, snapshot: Path | None) -> dict[str, Any]:
+def make(cli: StageCLI, step: Step, begins: Callable[[bool], Path | None]) -> dict[str, Any]:
     """Bring a stage's weights about, by training where it trains, and write its parts down.
 
     Args:
         cli: The stage, its start loaded.
         step: The same, parsed and checked.
-        snapshot: Where it goes on from, if it does.
+        begins: Says from which snapshot it goes on, if it does; is told whether this process writes.
 
     Returns:
         What is noted of its training.
     """
-    writes = cli.trainer.is_global_zero
+    noted: dict[str, Any] = {"identity": step.training, "steps": 0, "selected": "not trained"}
+    writes, trains = cli.trainer.is_global_zero, cli.datamodule.trains
+    snapshot = begins(writes) if trains else None
     if writes:
         (cli.folder / TRAINED).unlink(missing_ok=True)  # of other weights, which are replaced now
         clear(cli.folder)
-    noted: dict[str, Any] = {"identity": step.training, "steps": 0, "selected": "not trained"}
-    if cli.datamodule.trains:
+    if trains:
         noted |= fit(cli, snapshot)
         noted["as_begun"] = as_begun(step)
     if writes:
