@@ -203,7 +203,8 @@ def _nodes(runs: Sequence[Plan], store: StageStore | None) -> tuple[Node, ...]:
             try:
                 look = reader.look(stage, folder)
             except (ConfigError, DataError) as error:
-                raise type(error)(f"run '{run.name}', stage '{stage.name}': {error}") from error
+                where = f"stage '{stage.name}': "
+                raise type(error)(f"run '{run.name}', {where}{str(error).removeprefix(where)}") from error
             facts = started(look.facts, stage, start)
             handed[stage.name] = HandedOn.by(stage, look.trains, facts, start)
             training, identity = digest(facts), identity_of(facts, look.scoring)
