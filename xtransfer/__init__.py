@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from xtransfer.encoder import Encoder
     from xtransfer.module import TransferModule
     from xtransfer.pipeline import expand, run
+    from xtransfer.planning import plan
     from xtransfer.results import Results
     from xtransfer.task import Source, Task
 
 __version__ = "0.1.0"
 
-__all__ = ["Encoder", "Results", "Source", "Task", "TransferModule", "__version__", "expand", "run"]
+__all__ = ["Encoder", "Results", "Source", "Task", "TransferModule", "__version__", "expand", "plan", "run"]
 
 _HOME = {
     "Encoder": "xtransfer.encoder",
@@ -27,6 +28,7 @@ _HOME = {
     "Task": "xtransfer.task",
     "TransferModule": "xtransfer.module",
     "expand": "xtransfer.pipeline",
+    "plan": "xtransfer.planning",
     "run": "xtransfer.pipeline",
 }
 

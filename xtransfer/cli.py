@@ -16,6 +16,7 @@ usage: xtransfer COMMAND [--config FILE ...] [--KEY VALUE ...]
 
 commands
   fit        train every stage of a configuration, hand the encoder over, score it in every language
+  plan       which stages the runs of several configurations share, and what they cost, before any is trained
   validate   development scores of a finished run
   test       test scores of a finished run
   layers     development scores of every encoder layer in retrieval, to choose one by
@@ -61,6 +62,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     commands: dict[str, Callable[[list[str]], int]] = {
         **{name: _running(name) for name in ("fit", "validate", "test", "predict", "layers")},
+        "plan": _of("plan_cli", "plan"),
         "score": _of("scoring_cli", "score"),
         "labels": _of("scoring_cli", "labels"),
         "table": _of("tables_cli", "table"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import yaml
 from xtransfer.config_files import composed, find, merge
 from xtransfer.errors import ConfigError, nearest
 
-RUN_KEYS = ("stages", "name", "out_dir")
+RUN_KEYS = ("stages", "name", "out_dir", "store")
 STAGE_KEYS = ("init", "select", "protocol", "checkpoint")
 CHECKPOINT = {"every_steps": 1000, "keep": 2}
 """How often a snapshot of training is written, in optimisation steps, and how many are kept."""
@@ -59,12 +59,14 @@ class Plan:
         out_dir: Folder that holds the run's folder.
         stages: The stages in order.
         files: The files it was read from.
+        store: Folder of trained stages that runs share; None: each run trains its own.
     """
 
     name: str
     out_dir: Path
     stages: tuple[Stage, ...]
     files: tuple[str, ...] = field(default=())
+    store: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -133,7 +135,7 @@ def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (),
     """
     whole = copy.deepcopy(dict(config))
     for key, value in overrides:
-        if key in ("name", "out_dir"):
+        if key in ("name", "out_dir", "store"):
             whole[key] = value
     shared = {key: _class_block(key, value) for key, value in whole.items() if key not in RUN_KEYS}
     blocks = whole.get("stages")
@@ -162,7 +164,9 @@ def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (),
     if not stages:
         raise ConfigError("stages: every stage is null; nothing is left to run")
     _check_name(run_name)
-    return Plan(run_name, Path(str(whole.get("out_dir", "runs"))), tuple(stages))
+    store = whole.get("store")
+    out_dir = Path(str(whole.get("out_dir", "runs")))
+    return Plan(run_name, out_dir, tuple(stages), store=None if store is None else Path(str(store)).expanduser())
 
 
 def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ()) -> Plan:
@@ -178,7 +182,7 @@ def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ())
         config = merge(config, own)
         name = name if set(own) == {"trainer"} else path.stem
     plan = expand(config, overrides, name)
-    return Plan(plan.name, plan.out_dir, plan.stages, tuple(str(file) for file in files))
+    return replace(plan, files=tuple(str(file) for file in files))
 
 
 def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:

@@ -46,10 +46,12 @@ def read_curves(folder: Path) -> Curves:
     curves = Curves(folder.name)
     for file in [*_earlier(folder), path]:
         again = _read(file)
+        scored = not any(key.startswith("train/") for key in again)  # of a model that was trained before
         for key, points in again.items():
             known = _curve(curves, key.split("/"))
             if known is not None:
-                known[:] = [(step, value) for step, value in known if step < points[0][0]] + points
+                first = points[0][0] + scored
+                known[:] = [(step, value) for step, value in known if step < first] + points
     if (folder / "DONE").is_file():
         for name, languages in curves.scores.items():
             curves.kept[name] = {language: curve.pop()[1] for language, curve in languages.items()}

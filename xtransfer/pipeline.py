@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def run(
         config: A file, a mapping, or a plan.
         overrides: Settings laid over it, as on the command line: ``["--trainer.max_epochs", "1"]`` or pairs.
         out_dir: Folder for the run's folder; default that of the configuration.
-        force: Train finished stages again.
+        force: Train finished stages again, also those that the store has.
         resume: ``auto``: an interrupted stage goes on; ``must``: there has to be one; ``never``: it begins anew.
         allow_config_change: It goes on even though its configuration has changed.
         on_preempt: ``requeue``: put a SLURM job that has to stop back into the queue.
@@ -64,7 +65,9 @@ def run(
     signals = StopSignals(on_preempt)
     with locked(plan.folder), signals.heeded():
         results = [
-            _done(plan, step) if step.done and not force else train(plan, step, resume, allow_config_change, signals)
+            _done(plan, step)
+            if step.done and not force
+            else train(plan, step, resume, allow_config_change, signals, force)
             for step in steps
         ]
     return Results(row for found in results for row in found)
@@ -172,4 +175,4 @@ def _plan(
         plan = expand(config, list(pairs))  # type: ignore[arg-type]
     else:
         plan = read([config], list(pairs))  # type: ignore[arg-type]
-    return Plan(plan.name, out_dir or plan.out_dir, plan.stages, plan.files)
+    return replace(plan, out_dir=out_dir or plan.out_dir)

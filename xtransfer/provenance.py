@@ -20,14 +20,15 @@ from xtransfer.versions import versions
 
 TRAINING = "training.json"
 """File of a stage's folder that tells of its training data."""
+NOTED = ("steps", "selected", "tokens", "seconds", "reused_from")
+"""What rows tell of a stage's training."""
 
 
 def result_rows(
     plan: Plan,
     step: Step,
     cli: StageCLI,
-    selected: str = "",
-    steps: int = 0,
+    noted: Mapping[str, Any] | None = None,
 ) -> Results:
     """Return a row for each score of the last evaluation.
 
@@ -35,9 +36,9 @@ def result_rows(
         plan: The run.
         step: The stage, parsed and checked.
         cli: Its model and data, evaluated.
-        selected: Which model was kept.
-        steps: Optimisation steps of this stage.
+        noted: What was noted when the stage's training ended, if that is known.
     """
+    facts = {name: noted[name] for name in NOTED if noted and name in noted}
     common: dict[str, Any] = {
         "run": plan.name,
         "stage": step.stage.name,
@@ -48,8 +49,7 @@ def result_rows(
         "encoder": cli.config.model.encoder,
         "adapters": adapters_of(step, cli),
         "seed": seed(),
-        "steps": steps,
-        "selected": selected,
+        **facts,
         "config": step.identity,
         "config_file": str(step.folder / "config.yaml"),
         "versions": versions(),

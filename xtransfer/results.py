@@ -51,6 +51,10 @@ class Row:
             empty if there were none.
         seed: The run's seed.
         steps: Optimisation steps of the stage.
+        tokens: Tokens it was trained on, padding not counted.
+        seconds: How long that took; of an interrupted training since it last went on.
+        reused_from: The run and stage that has trained it, where it was taken from a store; empty where it was trained
+            in this run.
         selected: Which of its models was kept: the best by which score, at which step, or the last.
         config: Digest of the stage's configuration, data and history.
         config_file: The stage's whole configuration.
@@ -83,6 +87,9 @@ class Row:
     adapters: str = ""
     seed: int | None = None
     steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    reused_from: str = ""
     selected: str = ""
     config: str = ""
     config_file: str = ""

@@ -17,6 +17,8 @@ from xtransfer.versions import versions
 
 log = logging.getLogger(__name__)
 Resume = Literal["auto", "must", "never"]
+TRAINED = "TRAINED"
+"""File of a stage's folder that says by which facts the weights there were trained."""
 SHOWN = 20
 """So many differences of two configurations a message lists."""
 
@@ -28,16 +30,21 @@ def checkpoints_of(step: Step) -> Path:
 
 def unfinished(step: Step) -> bool:
     """Say whether there is anything of a stage that was begun."""
-    return bool(snapshots(checkpoints_of(step))) or (step.folder / "TRAINED").is_file()
+    return bool(snapshots(checkpoints_of(step))) or (step.folder / TRAINED).is_file()
 
 
-def trained(step: Step, resume: Resume) -> dict[str, Any] | None:
-    """Return what was noted when the stage's training ended, if only its scoring is missing."""
-    mark = step.folder / "TRAINED"
-    if resume == "never" or not mark.is_file():
+def trained(folder: Path, training: str) -> dict[str, Any] | None:
+    """Return what was noted when a stage's training ended, if its weights are there and only scoring is missing.
+
+    Args:
+        folder: The stage's folder.
+        training: Digest of what its weights depend on.
+    """
+    mark = folder / TRAINED
+    if not mark.is_file() or not (folder / "encoder").is_dir():
         return None
     noted: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
-    return noted if noted["identity"] == step.identity else None
+    return noted if noted["identity"] == training else None
 
 
 def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bool, writes: bool = True) -> Path | None:
@@ -56,9 +63,10 @@ def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bo
         DataError: All snapshots are damaged, or one is and `resume` is ``must``.
     """
     folder = checkpoints_of(step)
-    found, noted, chosen = snapshots(folder), folder / "begun.json", None
+    found, noted, chosen, changed = snapshots(folder), folder / "begun.json", None, False
     if resume != "never" and found and noted.is_file():
-        _compare(step, facts, json.loads(noted.read_text(encoding="utf-8")), allow_change)
+        before = json.loads(noted.read_text(encoding="utf-8"))
+        changed = _compare(step, facts, before, allow_change) or before.get("changed", False)
         chosen = _whole(found, resume)
         log.info("%s: going on from %s", step.stage.name, chosen)
     if writes:
@@ -68,16 +76,24 @@ def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bo
             remove(snapshot)
         if chosen is None:
             forget(step.folder)
-        text = json.dumps({"facts": dict(facts), "everything": step.everything}, indent=1, default=str)
+        content = {"facts": dict(facts), "everything": step.everything, "changed": changed}
+        text = json.dumps(content, indent=1, default=str)
         temporary = noted.with_suffix(".tmp")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(noted)
     return chosen
 
 
+def as_begun(step: Step) -> bool:
+    """Say whether a stage trains as it was begun, with the same configuration and versions."""
+    noted = checkpoints_of(step) / "begun.json"
+    return noted.is_file() and not json.loads(noted.read_text(encoding="utf-8")).get("changed", False)
+
+
 def facts_of(step: Step, world_size: int) -> dict[str, Any]:
     """Return what a stage's snapshots are made with: they fit nothing else."""
-    return {"identity": step.identity, "world_size": world_size, "versions": versions()}
+    task = step.trained[-1] if step.trained else ""
+    return {"identity": step.training, "task": task, "world_size": world_size, "versions": versions()}
 
 
 def finish(step: Step) -> None:
@@ -86,8 +102,7 @@ def finish(step: Step) -> None:
         remove(snapshot)
     for words in checkpoints_of(step).glob("words-*.safetensors"):  # of a training that was killed
         words.unlink()
-    for name in ("checkpoints/begun.json", "TRAINED"):
-        (step.folder / name).unlink(missing_ok=True)
+    (checkpoints_of(step) / "begun.json").unlink(missing_ok=True)
 
 
 def _whole(found: list[Path], resume: Resume) -> Path:
@@ -104,16 +119,20 @@ def _whole(found: list[Path], resume: Resume) -> Path:
     raise DataError(f"all snapshots are damaged: {', '.join(map(str, found))}; begin anew with --resume never")
 
 
-def _compare(step: Step, facts: Mapping[str, Any], before: Mapping[str, Any], allow_change: bool) -> None:
+def _compare(step: Step, facts: Mapping[str, Any], before: Mapping[str, Any], allow_change: bool) -> bool:
+    """Say whether anything has changed that the outcome may depend on; what must not have is refused."""
     old, new = before["facts"], facts
-    if old["versions"] != new["versions"]:
+    newer = bool(old["versions"] != new["versions"])
+    if newer:
         changed = ", ".join(_differences(old["versions"], new["versions"]))
         log.warning("%s: not promised to the bit, for versions differ: %s", step.stage.name, changed)
     differences = list(_differences(before["everything"], json.loads(json.dumps(step.everything, default=str))))
+    if old.get("task", new["task"]) != new["task"]:  # the scores by which a model is chosen bear its name
+        differences.append(f"task: {old['task']} -> {new['task']}")
     if old["world_size"] != new["world_size"]:
         differences.append(f"processes: {old['world_size']} -> {new['world_size']}")
     if not differences:
-        return
+        return newer
     shown = "\n  ".join(differences[:SHOWN])
     more = f"\n  and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
     told = f"stage '{step.stage.name}' was begun with another configuration (before -> now):\n  {shown}{more}"
@@ -123,6 +142,7 @@ def _compare(step: Step, facts: Mapping[str, Any], before: Mapping[str, Any], al
             "--allow_config_change"
         )
     log.warning("%s\ngoing on as it is now", told)
+    return True
 
 
 def _differences(old: Any, new: Any, where: str = "") -> Iterator[str]:

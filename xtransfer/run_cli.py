@@ -17,12 +17,13 @@ usage: xtransfer {command} --config FILE [--config FILE ...] [--KEY VALUE ...]
   --config FILE            a YAML file, or the name of a shipped one; several are laid over each other
   --print_config           print every stage with its defaults filled in, and stop
   --check                  parse and check every stage and its data, and stop
-  --force                  train finished stages again
+  --force                  train finished stages again, also those that the store has
   --resume WHEN            a stage that was interrupted: auto (default) goes on if there is something to go on from,
                            must insists on it, never begins the stage anew
   --allow_config_change    go on though the configuration has changed meanwhile
   --on_preempt WHAT        after SIGTERM (or SIGUSR1 under SLURM) and a snapshot: exit (default), or requeue the job
   --out_dir DIR            folder of the runs (default: runs)
+  --store DIR              folder of trained stages that runs share: each is trained once (default: none)
   --name NAME              name of the run (default: that of the file)
   --KEY VALUE              a setting for all stages, e.g. --trainer.max_epochs 1
   --stages.NAME.KEY VALUE  a setting for one stage, e.g. --stages.tydiqa.model.lr 2e-5
@@ -62,6 +63,7 @@ CHOICES = {"--resume": ("auto", "must", "never"), "--on_preempt": ("exit", "requ
 KEYS = (
     "name",
     "out_dir",
+    "store",
     "stages",
     "seed_everything",
     "model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,14 @@ from typing import Any
 
 from xtransfer.checks import check_stage
 from xtransfer.config import Plan, Stage
+from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.hand_over import check_adapters_left, history_of, stage_folder
+from xtransfer.identity import HandedOn, digest, identity_of, scoring_facts, started, training_facts
 from xtransfer.stage_cli import StageCLI, data_of, parse
-from xtransfer.versions import versions
+from xtransfer.task import SPLITS
 
 log = logging.getLogger(__name__)
-VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 
 
 @dataclass
@@ -31,8 +31,10 @@ class Step:
         parsed: Its parsed configuration.
         origins: Where its rows come from, by portion.
         counts: What was found in them, by portion.
-        everything: All that determines its outcome: configuration, data, and the stage it starts from.
-        identity: Digest of that.
+        everything: All that determines its weights: configuration, data, and the stage it starts from.
+        training: Digest of that; stages that have it in common have equal weights.
+        identity: Digest of that and of all that determines its scores.
+        handed_on: What it hands on; None where training rows were not looked at.
         chain: The stages its weights are trained in, in order.
         trained: The tasks of these.
     """
@@ -43,18 +45,19 @@ class Step:
     origins: dict[str, str]
     counts: dict[str, Mapping[str, int]]
     everything: dict[str, Any]
+    training: str
     identity: str
+    handed_on: HandedOn | None
     chain: tuple[str, ...]
     trained: tuple[str, ...]
 
     @property
     def done(self) -> bool:
         """Whether the stage was finished with this very configuration and data."""
-        mark = self.folder / "DONE"
-        return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == self.identity
+        return done(self.folder, self.identity)
 
 
-def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test")) -> list[Step]:
+def prepare(plan: Plan, splits: Sequence[str] = SPLITS) -> list[Step]:
     """Parse every stage, and check its data, encoder and tokenizer, before anything is trained."""
     steps: list[Step] = []
     parsed = [parse(stage, stage_folder(plan, stage)) for stage in plan.stages]
@@ -66,43 +69,43 @@ def prepare(plan: Plan, splits: Sequence[str] = ("train", "validation", "test"))
     return steps
 
 
+def wanted_of(data: TaskDataModule, splits: Sequence[str] = SPLITS) -> list[str]:
+    """Return those of the splits that are read for a stage's data."""
+    wanted = [split for split in splits if data.trains or split == "test"]
+    return ["validation", *wanted] if data.calibrates else wanted
+
+
+def origins_of(data: TaskDataModule, splits: Sequence[str]) -> dict[str, str]:
+    """Return where rows come from, by portion."""
+    return {portion.name: portion.origin() for split in splits for portion in data.portions(split)}
+
+
+def done(folder: Path, identity: str) -> bool:
+    """Say whether the stage of a folder was finished as this identity tells."""
+    mark = folder / "DONE"
+    return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("identity") == identity
+
+
 def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], before: Sequence[Step]) -> Step:
     data = data_of(cli)
     longest = check_stage(stage, cli, data)
-    wanted = [split for split in splits if data.trains or split == "test"]
-    wanted = ["validation", *wanted] if data.calibrates else wanted
-    counts = data.check(longest, wanted)
-    origins = {portion.name: portion.origin() for split in wanted for portion in data.portions(split)}
-    for portion, told in counts.items():
-        published = told["rows_published"]
-        if published and published != told["rows_in_source"]:
-            log.warning("%s: %d rows, the data set is published with %d", portion, told["rows_in_source"], published)
+    wanted = wanted_of(data, splits)
+    counts, origins = data.check(longest, wanted), origins_of(data, wanted)
+    for portion, found in counts.items():
+        published = found["rows_published"]
+        if published and published != found["rows_in_source"]:
+            log.warning("%s: %d rows, the data set is published with %d", portion, found["rows_in_source"], published)
     start = next((step for step in before if step.stage.name == stage.start), None)
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
-    everything = {
-        "config": _lasting(cli),
-        "start": start and start.identity,
-        "parts": stage.parts,
-        "adapters": stage.adapters,
-        "select": stage.select,
-        "origins": origins,
-        "version": versions()["xtransfer"],
-    }
-    text = json.dumps(everything, sort_keys=True, default=str)
-    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+    before_it = start.handed_on if start else None
+    everything = started(training_facts(stage, cli, data), stage, before_it) if "train" in splits else {}
+    handed_on = HandedOn.by(stage, data.trains, everything, before_it) if everything else None
+    training, identity = digest(everything), identity_of(everything, scoring_facts(stage, cli, origins))
     history = history_of(stage, [step.stage for step in before])
     past = next((step for step in before if step.stage is history), None)
     chain, trained = (past.chain, past.trained) if past else ((), ())
     if data.trains:
         chain, trained = (*chain, stage.name), (*trained, data.title)
-    return Step(stage, stage_folder(plan, stage), cli, origins, dict(counts), everything, identity, chain, trained)
-
-
-def _lasting(cli: StageCLI) -> dict[str, Any]:
-    """Return the parsed configuration without what cannot change an outcome."""
-    config: dict[str, Any] = json.loads(cli.parser.dump(cli.config, format="json"))
-    config["trainer"] = {key: value for key, value in config["trainer"].items() if key not in VOLATILE}
-    init = config["data"].get("init_args", {})
-    config["data"]["init_args"] = {k: v for k, v in init.items() if k not in ("num_workers", "cache_dir", "data_dir")}
-    return config
+    folder, told = stage_folder(plan, stage), dict[str, Mapping[str, int]](counts)
+    return Step(stage, folder, cli, origins, told, everything, training, identity, handed_on, chain, trained)

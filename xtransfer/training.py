@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,24 +18,30 @@ from xtransfer.active import Activation
 from xtransfer.board import Board, log_settings
 from xtransfer.checkpoints import CheckedFiles
 from xtransfer.config import Plan
+from xtransfer.costs import tokens_trained
 from xtransfer.curves import set_aside
 from xtransfer.datamodules.features import words_of
+from xtransfer.datamodules.mixture import place_of, progress_of
 from xtransfer.errors import ConfigError
 from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import TRAINING, result_rows
 from xtransfer.results import Results
-from xtransfer.resuming import Resume, begin, checkpoints_of, facts_of, finish, trained
+from xtransfer.resuming import TRAINED, Resume, as_begun, begin, checkpoints_of, facts_of, finish, trained
+from xtransfer.sharing import Share
 from xtransfer.snapshots import Snapshots
 from xtransfer.stage_cli import StageCLI
 from xtransfer.steps import Step
 from xtransfer.stopping import StopSignals
+from xtransfer.store import clear
 
 log = logging.getLogger(__name__)
 
 
-def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: StopSignals) -> Results:
-    """Train a stage, or go on with it, then hand its parts over and score it.
+def train(
+    plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: StopSignals, afresh: bool = False
+) -> Results:
+    """Train a stage, go on with it or take it from the store, then hand its parts over and score it.
 
     Args:
         plan: The run.
@@ -42,6 +49,7 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
         resume: What to do if it was interrupted.
         allow_change: Go on even though its configuration has changed.
         signals: Tells when to stop.
+        afresh: Train it although it was trained before.
     """
     stage, folder = step.stage, step.folder
     (folder / "DONE").unlink(missing_ok=True)
@@ -52,24 +60,25 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
     facts.update(facts_of(step, trainer.world_size))
     started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
     log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
-    noted = trained(step, resume)
     words = f"words-{trainer.global_rank}.safetensors"
     model.activation = Activation(partial(words_of, data.sets), checkpoints_of(step) / words)
+    if afresh and trainer.is_global_zero:
+        (folder / TRAINED).unlink(missing_ok=True)
+    noted = None if afresh or resume == "never" else trained(folder, step.training)
+    share = Share(plan, step, cli)
     if noted is not None:
         log.info("%s: trained before, to be scored", stage.name)
-        model.load_parts(folder, ("encoder", "heads"))
-        if trainer.is_global_zero:
-            set_aside(folder)
+        take_up(cli, noted)
+        share.give(noted)
     else:
-        noted = {"identity": step.identity, "steps": 0, "selected": "not trained"}
-        load_start(model, plan, stage)
-        snapshot = begin(step, facts, resume, allow_change, writes=trainer.is_global_zero) if data.trains else None
-        if trainer.is_global_zero:
-            (folder / "TRAINED").unlink(missing_ok=True)  # of other weights, which are replaced now
-        if data.trains:
-            noted |= fit(cli, snapshot)
-        if trainer.is_global_zero:
-            keep(cli, noted)
+        with share.turn():
+            noted = None if afresh else share.take()
+            if noted is not None:
+                take_up(cli, noted)
+            else:
+                load_start(model, plan, stage)
+                noted = make(cli, step, partial(begin, step, facts, resume, allow_change))
+                share.give(noted, afresh)
     results = score(plan, step, cli, noted)
     if trainer.is_global_zero:
         if writer.files:
@@ -79,6 +88,42 @@ def train(plan: Plan, step: Step, resume: Resume, allow_change: bool, signals: S
     trainer.strategy.barrier()
     release(cli)
     return results
+
+
+def make(cli: StageCLI, step: Step, begins: Callable[[bool], Path | None]) -> dict[str, Any]:
+    """Bring a stage's weights about, by training where it trains, and write its parts down.
+
+    Args:
+        cli: The stage, its start loaded.
+        step: The same, parsed and checked.
+        begins: Says from which snapshot it goes on, if it does; is told whether this process writes.
+
+    Returns:
+        What is noted of its training.
+    """
+    noted: dict[str, Any] = {"identity": step.training, "steps": 0, "selected": "not trained"}
+    writes, trains = cli.trainer.is_global_zero, cli.datamodule.trains
+    snapshot = begins(writes) if trains else None
+    if writes:
+        (cli.folder / TRAINED).unlink(missing_ok=True)  # of other weights, which are replaced now
+        clear(cli.folder)
+    if trains:
+        noted |= fit(cli, snapshot)
+        noted["as_begun"] = as_begun(step)
+    if writes:
+        keep(cli, noted)
+    return noted
+
+
+def take_up(cli: StageCLI, noted: Mapping[str, Any]) -> None:
+    """Load the parts that lie in a stage's folder, so that it can be scored as if it had just been trained."""
+    cli.model.load_parts(cli.folder, ("encoder", "heads"))
+    # Lightning's loggers count the steps of the loop, which did not take them here.
+    cli.trainer.fit_loop.epoch_loop._batches_that_stepped = int(noted["steps"])
+    if cli.trainer.is_global_zero:
+        set_aside(cli.folder)
+        (cli.folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
+        _mark(cli.folder / TRAINED, noted)
 
 
 def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
@@ -92,7 +137,9 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
         set_aside(cli.folder)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # the DataModule is
+        begun = time.monotonic()
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+        seconds = time.monotonic() - begun
     if not trainer.state.finished:
         raise ConfigError(f"stage '{name}' was interrupted")
     files = trainer.strategy.checkpoint_io
@@ -101,7 +148,15 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
     selected = _select(cli, files)
     hand_over(cli.model, cli.folder, writes=trainer.is_global_zero)
     log.info("%s: trained for %d steps; kept: %s", name, trainer.global_step, selected)
-    return {"steps": trainer.global_step, "selected": selected}
+    cost = tokens_trained(trainer.train_dataloader, place_of(trainer, 0, progress_of(None)))
+    done = trainer.global_step - (int(snapshot.stem.split("-")[-1]) if snapshot else 0)
+    return {
+        "steps": trainer.global_step,
+        "selected": selected,
+        "tokens": round(cost * trainer.global_step),
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(cost * done / seconds, 1),  # an interrupted run's seconds are those since
+    }
 
 
 def keep(cli: StageCLI, noted: Mapping[str, Any]) -> None:
@@ -110,7 +165,7 @@ def keep(cli: StageCLI, noted: Mapping[str, Any]) -> None:
     cli.datamodule.load_tokenizer().save_pretrained(cli.folder / "encoder")
     (cli.folder / "config.yaml").write_text(cli.dump(), encoding="utf-8")
     _mark(cli.folder / TRAINING, cli.datamodule.training)
-    _mark(cli.folder / "TRAINED", noted)
+    _mark(cli.folder / TRAINED, noted)
 
 
 def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Results:
@@ -120,7 +175,7 @@ def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Re
         if cli.datamodule.portions(split):
             scoring = cli.trainer.validate if split == "validation" else cli.trainer.test
             scoring(cli.model, datamodule=cli.datamodule, verbose=False)
-            results.rows += result_rows(plan, step, cli, noted["selected"], noted["steps"]).rows
+            results.rows += result_rows(plan, step, cli, noted).rows
     if cli.trainer.is_global_zero:
         (step.folder / "results.jsonl").unlink(missing_ok=True)
         results.append(step.folder / "results.jsonl")

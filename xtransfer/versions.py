@@ -1,10 +1,12 @@
-"""The versions of everything that can change a score."""
+"""The versions of everything that can change a score, and the code that can change what is trained."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 from functools import cache
+from pathlib import Path
 
 import xtransfer
 
@@ -16,3 +18,24 @@ def versions() -> dict[str, str]:
     """Return the versions of everything that can change a score."""
     found = {"xtransfer": xtransfer.__version__, "python": platform.python_version()}
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+ELSEWHERE = (
+    *("benchmarks", "bootstrap", "catalogue", "cli", "compare", "config_files", "curves", "errors", "evaluator"),
+    *("example_scores", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "options", "pictures", "plan_cli"),
+    *("plan_text", "stage_costs"),
+    *("planning", "costs", "plots", "predictions", "provenance", "report", "results", "run_cli", "scoreboard"),
+    *("scoring_cli", "sharing", "store", "study", "study_tables", "submission", "tables", "tables_cli"),
+)
+"""Modules that no weight depends on: they plan, score, tell, draw and keep. Any other may change what is trained."""
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of the code that what is trained depends on; a version's number does not tell of a checkout."""
+    package = Path(__file__).parent
+    files = [file for file in package.rglob("*.py") if file.relative_to(package).as_posix()[:-3] not in ELSEWHERE]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(package).as_posix()}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -140,6 +140,11 @@ class MultiTask(TaskDataModule):
             log.warning("%s: %d of %d tasks: %s", self.title, len(found), len(self.given), there)
         return found
 
+    @property
+    def drawn(self) -> list[TaskDataModule]:
+        """The tasks that are trained, without those that are only scored."""
+        return [task for task in self.tasks if self._drawn(task)]
+
     @cached_property
     def members(self) -> list[TaskDataModule]:
         """All data sets that are scored."""
@@ -173,7 +178,7 @@ class MultiTask(TaskDataModule):
     def portions(self, split: str) -> list[Portion]:
         """Return what is read for a split, of all tasks; training rows of those that are drawn."""
         if split == "train":
-            return [portion for task in self.tasks if self._drawn(task) for portion in task.portions(split)]
+            return [portion for task in self.drawn for portion in task.portions(split)]
         if split == "test":
             return [portion for member in self.members for portion in test_portions(member)]
         return [portion for task in self.tasks for portion in task.portions(split)]
@@ -201,8 +206,7 @@ class MultiTask(TaskDataModule):
 
     def parts(self) -> list[Part]:
         """Return the training rows by task and language, once they are set up, without what is to be removed."""
-        drawn = [task for task in self.tasks if self._drawn(task)]
-        parts = [part for task in drawn for part in task.parts()]
+        parts = [part for task in self.drawn for part in task.parts()]
         return self._without_duplicates(parts) if self.duplicates == "remove" else parts
 
     def order(self, parts: Sequence[Part], place: Place) -> EpochBatches:

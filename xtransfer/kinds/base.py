@@ -38,6 +38,7 @@ class Kind(ABC):
         labels_per: What a label belongs to, for `collate`.
         auxiliary: No model is chosen by such a task where it is trained beside others.
         whole_vocabulary: All words take part in each step of its training, also those that are in no row.
+        scoring_options: The options that change scores alone, never what is trained.
     """
 
     head: ClassVar[type[Head]]
@@ -49,6 +50,7 @@ class Kind(ABC):
     labels_per: ClassVar[LabelLayout] = "example"
     auxiliary: ClassVar[bool] = False
     whole_vocabulary: ClassVar[bool] = False
+    scoring_options: ClassVar[tuple[str, ...]] = ()
 
     def check(self, task: Task) -> None:
         """Check a record against what this kind needs.

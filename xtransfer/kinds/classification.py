@@ -27,6 +27,7 @@ class Classification(Kind):
     head = ClassificationHead
     roles = ("text", "label")
     options: ClassVar[dict[str, Any]] = {"positive": None, "placeholder": None}
+    scoring_options = ("positive",)
 
     def check(self, task: Task) -> None:
         """Check the labels, besides what every kind checks."""

@@ -57,6 +57,7 @@ class Retrieval(Kind):
         "threshold": None,
         "drop_repeated": True,
     }
+    scoring_options = ("neighbours", "threshold", "drop_repeated")
     max_length = 512
     labels_per = "batch"
     joint = True

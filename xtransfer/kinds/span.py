@@ -49,6 +49,7 @@ class Span(Kind):
         "null_threshold": 0.0,
         "normalizer": "squad",
     }
+    scoring_options = ("n_best", "max_answer_length", "null_threshold", "normalizer")
     max_length = 384
     main = "f1"
     suffix = "json"
