@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from xtransfer.config import expand
 from xtransfer.errors import ConfigError, DataError
+from xtransfer.module import TransferModule
 from xtransfer.pipeline import evaluate, layers, prepare, run
 from xtransfer.results import Results, table
 
@@ -316,3 +317,24 @@ def test_the_table_compares_with_the_baseline(config):
     assert "mnli → qa" in text
     assert "difference" in text
     assert "tydiqa: em in percent" in text
+
+
+def test_rows_are_scored_in_bfloat16_where_it_is_native(config, monkeypatch):
+    """Rows say in which precision they were scored; what is trained stays in single precision."""
+    dtypes = []
+    original = TransferModule.forward
+
+    def watch(self, batch):
+        output = original(self, batch)
+        dtypes.append((self.trainer.state.fn.value, output.logits.dtype))
+        return output
+
+    monkeypatch.setattr(TransferModule, "forward", watch)
+    monkeypatch.setattr("xtransfer.task_metrics.native_bf16", lambda device: True)
+    results = run(only(config, "mnli"))
+    assert {row.precision for row in results} == {"bf16"}
+    assert {dtype for state, dtype in dtypes if state == "test"} == {torch.bfloat16}
+    dtypes.clear()
+    results = run({**only(config, "mnli"), "name": "full"}, [("model.eval_bf16", False)])
+    assert {row.precision for row in results} == {"32-true"}
+    assert {dtype for _, dtype in dtypes} == {torch.float32}

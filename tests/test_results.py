@@ -34,6 +34,7 @@ FULL = row(
     counts={"rows": 3, "truncated": 1},
     origin="xquad/xquad.zh.json sha256:0",
     encoder="编码器",
+    precision="bf16",
     layer=7,
     pooling="mean",
     threshold="0.5 given",

@@ -11,8 +11,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from xtransfer.datamodules.cache import FeatureSet
 from xtransfer.datamodules.features import features_of
+from xtransfer.datamodules.flat import FeatureSet
 from xtransfer.datamodules.mixture import Part, Place, described
 from xtransfer.datamodules.portion import Portion
 from xtransfer.kinds import KINDS, Example, Feature, Layout
@@ -82,15 +82,8 @@ def counted(portion: Portion, tokenizer: PreTrainedTokenizerFast, max_length: in
 
 
 def real_tokens(features: FeatureSet | Counted) -> float:
-    """Return the tokens of all features; where they are several texts each, told from some `SAMPLE` of them."""
-    if isinstance(features, Counted):
-        return features.tokens
-    total = float(sum(features.lengths))
-    if not len(features) or not isinstance(features[0]["input_ids"][0], list):
-        return total
-    looked_at = [features[place] for place in range(0, len(features), -(-len(features) // SAMPLE))]
-    longest = sum(max(map(len, feature["input_ids"])) for feature in looked_at)
-    return total * sum(map(_tokens, looked_at)) / longest
+    """Return the tokens of all features."""
+    return features.tokens if isinstance(features, Counted) else float(features.tokens.sum())
 
 
 def tokens_a_step(order: EpochBatches, parts: Sequence[Part], place: Place) -> float:
@@ -148,8 +141,6 @@ def _tokens(feature: Feature) -> int:
 
 
 def _of(part: Part) -> float:
-    tokens = real_tokens(part.features)
     if part.kept is None:
-        return tokens
-    lengths = part.features.lengths
-    return tokens * sum(lengths[place] for place in part.kept) / max(1, sum(lengths))
+        return real_tokens(part.features)
+    return float(part.features.tokens[list(part.kept)].sum())

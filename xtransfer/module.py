@@ -23,7 +23,7 @@ from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
 from xtransfer.parts import load_parts, save_parts
 from xtransfer.samplers import seed_of
-from xtransfer.task_metrics import MEAN, TaskMetrics, judged, means, monitor
+from xtransfer.task_metrics import BF16, MEAN, TaskMetrics, judged, means, monitor, scored_in
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
@@ -47,6 +47,8 @@ class TransferModule(LightningModule):
         packing: Compute real tokens only, where the encoder can; False computes padding too.
         compiled: Compile the encoder's layers, once for all lengths: the first steps take a minute, the others less on
             a GPU.
+        eval_bf16: Score in bfloat16 what is trained in single precision; default where the device computes in it
+            natively, which few CPUs do. Rows of results tell.
         active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
             training all would have left them; False trains all.
         lr: Peak learning rate.
@@ -81,6 +83,7 @@ class TransferModule(LightningModule):
         adapters: dict[str, Any] | None = None,
         packing: bool = True,
         compiled: bool = False,
+        eval_bf16: bool | None = None,
         active_vocabulary: bool = True,
     ) -> None:
         super().__init__()
@@ -95,11 +98,11 @@ class TransferModule(LightningModule):
             packing=packing,
             compiled=compiled,
         )
-        self.tasks = {spec["name"]: spec for spec in tasks}
+        self.tasks, self._trained_head = {spec["name"]: spec for spec in tasks}, ""
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
-        self.schedule, self.adapters = schedule, adapters
+        self.schedule, self.adapters, self.active_vocabulary = schedule, adapters, active_vocabulary
+        self.eval_bf16 = eval_bf16
         self.start_adapters: Path | None = None  # the folder of those that training goes on with
-        self.active_vocabulary = active_vocabulary
         self.activation: Activation | None = None  # the words of a stage, which the stage tells
         self.weight_decay, self.adam_epsilon, self.layer_decay = weight_decay, adam_epsilon, layer_decay
         self.heads = nn.ModuleDict()
@@ -109,7 +112,6 @@ class TransferModule(LightningModule):
         self.metrics = TaskMetrics(tasks)
         self.scores: dict[str, dict[str, float]] = {}
         """Scores of the last evaluation, by ``split/task/language``; a language without gold labels has none."""
-        self._trained_head = ""
 
     # ------------------------------------------------------------------ the model
     def forward(self, batch: Batch) -> HeadOutput:
@@ -274,7 +276,10 @@ class TransferModule(LightningModule):
 
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
         spec, language = self.tasks[batch["task"]], batch["language"]
-        pieces = KINDS[spec["kind"]].decode(self(batch).logits, batch, spec)
+        lower = scored_in(self.trainer, self.eval_bf16) == BF16
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=lower):
+            logits = self(batch).logits
+        pieces = KINDS[spec["kind"]].decode(logits, batch, spec)
         self.metrics.add(split, spec["name"], language, pieces, [meta["gold"] for meta in batch["meta"]])
         return pieces
 

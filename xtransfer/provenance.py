@@ -16,6 +16,7 @@ from xtransfer.metrics import RetrievalScores, TaskMetric
 from xtransfer.results import Results, Row
 from xtransfer.stage_cli import StageCLI, seed
 from xtransfer.steps import Step
+from xtransfer.task_metrics import scored_in
 from xtransfer.versions import versions
 
 TRAINING = "training.json"
@@ -99,6 +100,7 @@ def _rows_of(name: str, scores: Mapping[str, float], cli: StageCLI, common: Mapp
             variant=metric.variant[score],
             counts=describe(counts),
             origin=portion.origin(),
+            precision=scored_in(cli.trainer, model.eval_bf16),
             layer=model.layer_of(spec),
             pooling=str(head.config().get("pooling", "")),
             threshold=_threshold(metric, language),

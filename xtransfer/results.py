@@ -44,6 +44,7 @@ class Row:
         counts: What was read, cut, split, repaired, unlabelled.
         origin: Data source and revision, or file digests.
         encoder: Name of the encoder.
+        precision: In which the rows were scored, e.g. ``32-true`` or ``bf16``.
         layer: Encoder layer the head read, the embeddings counting as 0.
         pooling: How the head makes one vector of many; empty where it does not.
         threshold: The threshold the score depends on and what it was chosen on; empty where there is none.
@@ -81,6 +82,7 @@ class Row:
     counts: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
     encoder: str = ""
+    precision: str = ""
     layer: int | None = None
     pooling: str = ""
     threshold: str = ""

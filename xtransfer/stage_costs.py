@@ -14,8 +14,9 @@ from xtransfer.checks import check_stage
 from xtransfer.config import Stage
 from xtransfer.costs import Counted, batches_and_looks, counted, steps_of, tokens_a_step
 from xtransfer.datamodules import TaskDataModule
-from xtransfer.datamodules.cache import FeatureSet, cache_folder
+from xtransfer.datamodules.cache import cache_folder
 from xtransfer.datamodules.determinants import lengths, rows_of
+from xtransfer.datamodules.flat import FeatureSet
 from xtransfer.datamodules.mixture import Place
 from xtransfer.datamodules.multitask import MultiTask
 from xtransfer.datamodules.portion import Portion

@@ -6,14 +6,19 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lightning.pytorch import Trainer
 from torch import nn
 
 from xtransfer.errors import ConfigError, DataError
+from xtransfer.hardware import native_bf16
 from xtransfer.kinds import KINDS, Retrieval
 from xtransfer.metrics import Piece, RetrievalScores, RowMetric, TaskMetric
 
 ALL = "all"
 """In the name of a metric: it takes all languages of its task."""
+
+BF16 = "bf16"
+"""Rows are scored in bfloat16, by autocast."""
 
 MEAN = "val/mean"
 """The score by which models of several tasks are chosen: the mean of the tasks' main development scores."""
@@ -129,3 +134,15 @@ def monitor(tasks: Iterable[Mapping[str, Any]]) -> str:
     if not scores:
         raise ConfigError(f"{', '.join(spec['name'] for spec in tasks)}: no development rows to choose a model by")
     return MEAN if len(scores) > 1 else next(iter(scores.values()))
+
+
+def scored_in(trainer: Trainer, chosen: bool | None = None) -> str:
+    """Return the precision in which rows are scored: `BF16`, or that of the trainer.
+
+    Args:
+        trainer: The trainer; only single precision is lowered.
+        chosen: Whether it is lowered; None leaves it to the device.
+    """
+    given = str(trainer.precision)
+    lower = native_bf16(trainer.strategy.root_device) if chosen is None else chosen
+    return BF16 if lower and given == "32-true" else given
