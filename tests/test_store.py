@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+import xtransfer
 from xtransfer.config import expand
 from xtransfer.curves import read_curves
 from xtransfer.module import TransferModule
 from xtransfer.pipeline import prepare, run
 from xtransfer.results import Results
 from xtransfer.store import StageStore
+from xtransfer.versions import ELSEWHERE
 
 DATA = Path(__file__).parent / "data"
 OWN = """
@@ -233,6 +235,11 @@ def test_code_of_ones_own_counts(config, tmp_path, monkeypatch):
     assert own["class"] == "mine_one.Mine"
     assert own["sources"] == {"mine_one": hashlib.sha256((tmp_path / "mine_one.py").read_bytes()).hexdigest()}
     assert found.training != training(mnli)
+
+
+def test_code_that_only_scores_tells_and_draws_is_left_out_by_name():
+    package = Path(xtransfer.__file__).parent
+    assert [name for name in ELSEWHERE if not (package / f"{name}.py").is_file()] == []
 
 
 # ------------------------------------------------------------------ the store itself

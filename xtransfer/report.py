@@ -74,5 +74,6 @@ def printed(plan: Plan) -> str:
         init: dict[str, Any] | None = {"from": stage.start, "parts": list(stage.parts), "adapters": stage.adapters}
         init = init if stage.start or stage.parts else None
         stages[stage.name] = block | {"init": init, "select": stage.select, "protocol": stage.protocol}
-    whole = {"name": plan.name, "out_dir": str(plan.out_dir), "stages": stages}
+    shared = {"store": str(plan.store)} if plan.store else {}
+    whole = {"name": plan.name, "out_dir": str(plan.out_dir), **shared, "stages": stages}
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

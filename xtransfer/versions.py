@@ -21,7 +21,18 @@ def versions() -> dict[str, str]:
 
 
 ELSEWHERE = (
-    *("benchmarks", "bootstrap", "catalogue", "cli", "compare", "config_files", "curves", "errors", "evaluator"),
+    *(
+        "benchmarks",
+        "board",
+        "bootstrap",
+        "catalogue",
+        "cli",
+        "compare",
+        "config_files",
+        "curves",
+        "errors",
+        "evaluator",
+    ),
     *("example_scores", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "options", "pictures", "plan_cli"),
     *("plan_text", "stage_costs"),
     *("planning", "costs", "plots", "predictions", "provenance", "report", "results", "run_cli", "scoreboard"),
