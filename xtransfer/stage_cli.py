@@ -97,7 +97,8 @@ class StageCLI(LightningCLI):
             # Lightning's default shows the loss of each step, for which a GPU has to be waited for each time.
             self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=REFRESH))
         plugins = self._get(self.config_init, "trainer.plugins") or []
-        plugins = [CheckedFiles(), *(plugins if isinstance(plugins, list) else [plugins])]
+        files = CheckedFiles(self.stage.name, background=bool(self.stage.checkpoint["background"]))
+        plugins = [files, *(plugins if isinstance(plugins, list) else [plugins])]
         try:
             return super().instantiate_trainer(**kwargs, plugins=plugins)
         except (MisconfigurationException, ValueError) as error:
