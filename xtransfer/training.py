@@ -179,7 +179,7 @@ def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Re
     if cli.trainer.is_global_zero:
         (step.folder / "results.jsonl").unlink(missing_ok=True)
         results.append(step.folder / "results.jsonl")
-        results.append(plan.folder / "results.jsonl")
+        results.replace(plan.folder / "results.jsonl")
         log_settings(cli.trainer, cli.model.hparams, results)
     return results
 

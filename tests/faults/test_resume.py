@@ -184,6 +184,18 @@ def test_killed_while_it_is_scored_it_is_not_trained_again(config, tmp_path, mon
     assert results.where(stage="mnli").rows[0].selected.startswith("best val/mnli/accuracy/en")
 
 
+def test_killed_before_it_was_marked_as_done_its_scores_stand_once(config, tmp_path, monkeypatch):
+    alone = len(run({**config, "out_dir": str(tmp_path / "alone")}))
+    with monkeypatch.context() as patch:
+        patch.setattr("xtransfer.training.log_settings", lambda *_: killed())
+        with pytest.raises(Killed):
+            run(config)
+    file = tmp_path / "runs/toy/results.jsonl"
+    assert 0 < len(Results.load(file)) < alone  # of the first stage
+    run(config)
+    assert len(Results.load(file)) == alone
+
+
 def test_what_a_mix_was_made_of_is_known_though_it_was_killed_while_scored(config, tmp_path, monkeypatch):
     config["stages"] = {"mixed": {"data": MIX, "trainer": {"max_epochs": 1}}}
     alone = run({**config, "out_dir": str(tmp_path / "alone")}).rows[0].training
