@@ -50,6 +50,11 @@ class Stage:
     checkpoint: Mapping[str, int] = field(default_factory=lambda: dict(CHECKPOINT))
     adapters: str = "merge"
 
+    @property
+    def how_often(self) -> tuple[int, int]:
+        """Optimisation steps between two snapshots, and how many are kept."""
+        return self.checkpoint["every_steps"], self.checkpoint["keep"]
+
 
 @dataclass(frozen=True)
 class Plan:

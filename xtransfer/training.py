@@ -54,8 +54,7 @@ def train(
     stage, folder = step.stage, step.folder
     (folder / "DONE").unlink(missing_ok=True)
     writer, facts = PredictionWriter(folder / "predictions"), dict[str, Any]()
-    how_often = stage.checkpoint["every_steps"], stage.checkpoint["keep"]
-    snapshots = Snapshots(checkpoints_of(step), *how_often, signals=signals, facts=facts)
+    snapshots = Snapshots(checkpoints_of(step), *stage.how_often, signals, facts)
     cli = build(step, (writer, snapshots, Board()))
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     facts.update(facts_of(step, trainer.world_size))

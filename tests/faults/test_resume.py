@@ -227,6 +227,15 @@ def test_snapshots_are_few_and_go_with_the_end(config, tmp_path, monkeypatch):
     assert not list((tmp_path / "runs/toy").rglob("*.tmp"))
 
 
+def test_where_the_last_model_is_kept_there_are_snapshots_alone(config, tmp_path, monkeypatch):
+    settings(config, checkpoint__every_steps=2)
+    interrupted(monkeypatch, {**config, "select": "last"}, "training_step", 8)
+    folder = tmp_path / "runs/toy/1-mnli/checkpoints"
+    assert sorted((tmp_path / "runs/toy").rglob("*.ckpt")) == snapshots(folder)
+    run({**config, "select": "last"})
+    assert not list((tmp_path / "runs/toy").rglob("*.ckpt"))
+
+
 def test_the_learning_curve_is_whole(config, tmp_path, monkeypatch):
     config["trainer"] |= {"log_every_n_steps": 1}
     del config["trainer"]["logger"]
