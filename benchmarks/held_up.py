@@ -5,8 +5,9 @@
 
 An encoder is trained on the demonstration's inference rows with all its words, so that a snapshot holds three times its
 size. Three runs of the same steps take turns: without snapshots, with snapshots in the background, with snapshots
-written first. Told are the seconds in which training waits for one snapshot, and what it adds to the whole run, for
-a thread that writes shares processors and memory with the steps beside it.
+written first. Told are the seconds in which training waits for a snapshot, the first, for which memory has to be found,
+apart from later ones; and what it adds to the whole run, for a thread that writes shares processors and memory with the
+steps beside it. Medians, with the least and the greatest.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from lightning.pytorch import Trainer
 
-from xtransfer.module import TransferModule
 from xtransfer.pipeline import run
+from xtransfer.snapshots import Snapshots
 
 
 def main() -> int:
@@ -39,22 +41,26 @@ def main() -> int:
         "first": {"every_steps": options.every, "background": False},
     }
     held: dict[str, list[float]] = {way: [] for way in ways}
+    begun: dict[str, list[float]] = {way: [] for way in ways}
     whole: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(options.times):
         for way, checkpoint in ways.items():
             with tempfile.TemporaryDirectory(prefix="held-up-", dir=Path.cwd()) as folder:
                 seconds, waits = measured(configuration(options, checkpoint, folder))
             whole[way].append(seconds)
-            held[way] += waits
+            begun[way] += waits[:1]
+            held[way] += waits[1:]
     snapshots = (options.steps - 1) // options.every
     for way in ("background", "first"):
-        print(f"{way}: {snapshots} snapshots a run; training waited {told(held[way])} s for one")
+        print(
+            f"{way}: training waited {told(begun[way])} s for the first snapshot, {told(held[way])} s for each later one"
+        )
         added = (statistics.median(whole[way]) - statistics.median(whole["none"])) / snapshots
         print(
             f"{way}: a run took {told(whole[way])} s, without snapshots {told(whole['none'])} s: {added:.2f} s for one"
         )
-    ratio = statistics.median(held["first"]) / statistics.median(held["background"])
-    print(f"held up {ratio:.1f} times as long when written first")
+    ratios = [statistics.median(waits["first"]) / statistics.median(waits["background"]) for waits in (begun, held)]
+    print("written first, training waits {:.1f} times as long for the first, {:.1f} for later ones".format(*ratios))
     return 0
 
 
@@ -66,37 +72,40 @@ def configuration(options: argparse.Namespace, checkpoint: dict[str, Any], folde
         "select": "last",
         "checkpoint": checkpoint,
         "model": {"encoder": options.encoder, "lr": 1e-5, "active_vocabulary": False},
-        "trainer": {"max_steps": options.steps, "enable_progress_bar": False, "logger": False},
-        "data": {"class_path": "DemoNLI", "init_args": {"batch_size": 8, "languages": ["en"], "limit": 200}},
+        "trainer": {"max_steps": options.steps, "limit_val_batches": 0, "enable_progress_bar": False},
+        "data": {"class_path": "DemoNLI", "init_args": {"batch_size": 8, "languages": ["en"], "limit": 80}},
     }
 
 
 def measured(config: dict[str, Any]) -> tuple[float, list[float]]:
-    """Run it; return the seconds from the end of its second step to that of its training, and those of its waits."""
+    """Run it; return the seconds from its third batch to the end of training, and those in which snapshots held it up."""
     begun: list[float] = []
-    waits: list[float] = []
+    held: list[float] = []
+    saved: list[Path] = []
     ended: list[float] = []
-    step, save, fit = TransferModule.training_step, Trainer.save_checkpoint, Trainer.fit
+    hook, save, fit = Snapshots.on_train_batch_start, Trainer.save_checkpoint, Trainer.fit
 
-    def stepped(self: TransferModule, batch: Any, number: int) -> Any:
+    def at_batch(self: Snapshots, *args: Any) -> None:
+        before = len(saved)
         begun.append(time.perf_counter())
-        return step(self, batch, number)
+        hook(self, *args)
+        held.extend([time.perf_counter() - begun[-1]] * (len(saved) - before))
 
-    def saved(self: Trainer, *args: Any, **kwargs: Any) -> None:
-        began = time.perf_counter()
-        save(self, *args, **kwargs)
-        waits.append(time.perf_counter() - began)
+    def saves(self: Trainer, path: Path, *args: Any, **kwargs: Any) -> None:
+        save(self, path, *args, **kwargs)
+        saved.append(path)
 
     def fitted(self: Trainer, *args: Any, **kwargs: Any) -> None:
         fit(self, *args, **kwargs)
         ended.append(time.perf_counter())
 
-    TransferModule.training_step, Trainer.save_checkpoint, Trainer.fit = stepped, saved, fitted  # type: ignore[method-assign]
-    try:
+    with (
+        mock.patch.object(Snapshots, "on_train_batch_start", at_batch),
+        mock.patch.object(Trainer, "save_checkpoint", saves),
+        mock.patch.object(Trainer, "fit", fitted),
+    ):
         run(config)
-    finally:
-        TransferModule.training_step, Trainer.save_checkpoint, Trainer.fit = step, save, fit  # type: ignore[method-assign]
-    return ended[0] - begun[2], waits
+    return ended[0] - begun[2], held
 
 
 def told(values: list[float]) -> str:

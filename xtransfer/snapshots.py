@@ -171,13 +171,13 @@ class Snapshots(Callback):
 
     def _write(self, trainer: Trainer, module: LightningModule, when: str, at_once: bool) -> None:
         files = files_of(trainer)
-        for name, parameter in module.named_parameters():
-            if not bool(parameter.isfinite().all()):
-                files.wait()
-                raise DataError(
-                    f"step {trainer.global_step}: the weights {name} are not finite; no snapshot is written of them. "
-                    f"The last good one is {newest(self.folder)}; lower the learning rate or clip gradients"
-                )
+        name = not_finite(module)
+        if name:
+            files.wait()
+            raise DataError(
+                f"step {trainer.global_step}: the weights {name} are not finite; no snapshot is written of them. "
+                f"The last good one is {newest(self.folder)}; lower the learning rate or clip gradients"
+            )
         self._writing = when
         try:
             path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
@@ -220,6 +220,17 @@ def files_of(trainer: Trainer) -> CheckedFiles:
     files = trainer.strategy.checkpoint_io
     assert isinstance(files, CheckedFiles)
     return files
+
+
+def not_finite(module: torch.nn.Module) -> str:
+    """Return the name of the first parameter in which a number is none or infinite; empty if there is none.
+
+    Least and greatest numbers tell it, as both are NaN where any is; they are found in one pass, and looked at together.
+    """
+    named = {name: weights.detach() for name, weights in module.named_parameters() if weights.numel()}
+    extremes = [torch.stack(torch.aminmax(weights)).float() for weights in named.values()]
+    good = torch.stack(extremes).isfinite().all(1).tolist() if extremes else []
+    return next((name for name, is_good in zip(named, good, strict=True) if not is_good), "")
 
 
 def snapshots(folder: Path) -> list[Path]:
