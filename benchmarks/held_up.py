@@ -52,9 +52,7 @@ def main() -> int:
             held[way] += waits[1:]
     snapshots = (options.steps - 1) // options.every
     for way in ("background", "first"):
-        print(
-            f"{way}: training waited {told(begun[way])} s for the first snapshot, {told(held[way])} s for each later one"
-        )
+        print(f"{way}: training waited {told(begun[way])} s for the first snapshot, {told(held[way])} s for later ones")
         added = (statistics.median(whole[way]) - statistics.median(whole["none"])) / snapshots
         print(
             f"{way}: a run took {told(whole[way])} s, without snapshots {told(whole['none'])} s: {added:.2f} s for one"
@@ -78,7 +76,7 @@ def configuration(options: argparse.Namespace, checkpoint: dict[str, Any], folde
 
 
 def measured(config: dict[str, Any]) -> tuple[float, list[float]]:
-    """Run it; return the seconds from its third batch to the end of training, and those in which snapshots held it up."""
+    """Run it; return the seconds from its third batch to the end of training, and those each snapshot held it up."""
     begun: list[float] = []
     held: list[float] = []
     saved: list[Path] = []

@@ -225,7 +225,7 @@ def files_of(trainer: Trainer) -> CheckedFiles:
 def not_finite(module: torch.nn.Module) -> str:
     """Return the name of the first parameter in which a number is none or infinite; empty if there is none.
 
-    Least and greatest numbers tell it, as both are NaN where any is; they are found in one pass, and looked at together.
+    Least and greatest numbers tell it, as both are NaN where any is; they are found in one pass, and read together.
     """
     named = {name: weights.detach() for name, weights in module.named_parameters() if weights.numel()}
     extremes = [torch.stack(torch.aminmax(weights)).float() for weights in named.values()]
