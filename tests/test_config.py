@@ -214,7 +214,9 @@ def test_what_cannot_be_included(tmp_path, content, message):
         ({"every_step": 5}, "stage 'mnli': unknown key 'checkpoint.every_step'.*every_steps"),
         ({"every_steps": 0}, "stage 'mnli': checkpoint.every_steps: expected a whole number from 1, found 0"),
         ({"keep": "all"}, "stage 'mnli': checkpoint.keep: expected a whole number from 1, found 'all'"),
-        (5, "stage 'mnli': checkpoint has the keys every_steps, keep, found 5"),
+        ({"keep": True}, "stage 'mnli': checkpoint.keep: expected a whole number from 1, found True"),
+        ({"background": 1}, "stage 'mnli': checkpoint.background: expected true or false, found 1"),
+        (5, "stage 'mnli': checkpoint has the keys every_steps, keep, background, found 5"),
     ],
 )
 def test_how_snapshots_cannot_be_asked_for(settings, message):
@@ -226,12 +228,12 @@ def test_snapshots_may_differ_by_stage():
     plan = expand(
         {
             "checkpoint": {"every_steps": 50},
-            "stages": {"a": {"data": "MNLI"}, "b": {"checkpoint": {"keep": 9}, "data": "MNLI"}},
+            "stages": {"a": {"data": "MNLI"}, "b": {"checkpoint": {"keep": 9, "background": False}, "data": "MNLI"}},
         }
     )
     assert [dict(stage.checkpoint) for stage in plan.stages] == [
-        {"every_steps": 50, "keep": 2},
-        {"every_steps": 50, "keep": 9},
+        {"every_steps": 50, "keep": 2, "background": True},
+        {"every_steps": 50, "keep": 9, "background": False},
     ]
 
 

@@ -90,7 +90,7 @@ def test_rows_say_how_a_score_came_about(config, tmp_path, tiny_encoder):
     assert row.counts["rows"] == 3
     assert row.main
     assert "SQuAD" in row.variant or row.variant
-    assert set(row.versions) >= {"xtransfer", "torch", "lightning", "transformers", "datasets", "python"}
+    assert set(row.versions) >= {"xtransfer", "torch", "lightning", "transformers", "datasets", "peft", "python"}
     assert Path(row.config_file).is_file()
     assert len(row.config) == 16
     written = Results.load(tmp_path / "runs" / "toy")

@@ -67,6 +67,21 @@ def test_rows_come_back_as_they_were(tmp_path):
     assert json.loads(text.splitlines()[0])["value"] == 12.5
 
 
+def test_rows_of_a_stage_that_is_scored_again_are_replaced(tmp_path):
+    """Those of another stage, or of another configuration of the same, stay, and so does what a kill cut short."""
+    file = tmp_path / "run" / "results.jsonl"
+    other, changed = row("de", stage="other", config="1"), row("de", config="2")
+    Results([row("de", config="1", value=1.0), other, changed, row("en", config="1")]).replace(file)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write('{"run": "to')
+    Results([row("de", config="1", value=3.0)]).replace(file)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines.pop(2) == '{"run": "to'
+    file.write_text("\n".join(lines))
+    assert Results.load(file).rows == [other, changed, row("de", config="1", value=3.0)]
+    assert [path.name for path in file.parent.iterdir()] == ["results.jsonl"]
+
+
 def test_several_runs_are_loaded_together(tmp_path):
     for name in ("a", "b"):
         Results([row(run=name)]).append(tmp_path / name / "results.jsonl")

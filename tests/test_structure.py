@@ -68,6 +68,7 @@ LAYERS = (
         "snapshots",
         "stopping",
         "checkpoints",
+        "background",
         "lock",
         "stage*",
         "steps",

@@ -18,6 +18,7 @@ CONFIG = """\
 # Two stages on three rows each without any learning, then a mix of tasks of three heads.
 trainer: {accelerator: cpu, enable_progress_bar: false, logger: false}
 data: {init_args: {data_dir: DATA, batch_size: 2}}
+checkpoint: {every_steps: 2}  # written by the first process while both train
 stages:
   mnli: {data: {class_path: MNLI}, model: {lr: 0.0}, trainer: {max_steps: 2}}
   qa: {data: {class_path: TyDiQA, init_args: {languages: [en, ru]}}, model: {lr: 0.0}, trainer: {max_steps: 2}}

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,9 +15,23 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch.serialization import MAP_LOCATION
 
+from xtransfer.background import Copies, Writer
 from xtransfer.errors import ConfigError, DataError
 
 BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How one checkpoint is to be written: what is given to `Trainer.save_checkpoint` as ``storage_options``.
+
+    Args:
+        at_once: Write it before returning, also where others are written in the background.
+        afterwards: Called once it lies there whole.
+    """
+
+    at_once: bool = False
+    afterwards: Callable[[], None] = lambda: None
 
 
 class CheckedFiles(CheckpointIO):
@@ -25,26 +40,48 @@ class CheckedFiles(CheckpointIO):
     A file is written beside its place, flushed to the disk and then renamed; its SHA-256 is kept in ``<name>.sha256``.
     Tensors and plain values alone are read back, never other objects.
 
+    In the background, a checkpoint is copied when it is asked for, and written by a thread while training goes on. At
+    most one is being written: the next waits, as do reading, removing, and the end of training. Lightning's
+    `AsyncCheckpointIO` around this class would not do: its queue has no end and holds a copy for each file in it, the
+    copies stay on the GPU, tied weights are written twice, a file may be removed or read before it is written, and a
+    failed write is told only when the next is asked for, by one process of several.
+
+    Args:
+        stage: Name of the stage, for messages.
+        background: Write in the background.
+
     Attributes:
-        fault: What went wrong in the last write of this process, where several processes train together: they all wait
-            for the writer, so that it must not fail before they have met. `raise_together` raises it in all of them.
+        fault: What went wrong in a write that could not say so itself: one in the background, or one that other
+            processes wait for, which must not fail before they have met. `raise_together` raises it in all of them.
     """
 
-    def __init__(self) -> None:
-        self.fault = ""
+    def __init__(self, stage: str = "", background: bool = False) -> None:
+        self.stage, self.background, self.fault = stage, background, ""
+        self._copies, self._writer = Copies(), Writer()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint, or copy it and begin to.
+
+        Args:
+            checkpoint: Tensors and plain values.
+            path: The file.
+            storage_options: A `Saving`, or nothing.
 
         Raises:
             DataError: The file cannot be written; says how much room there is, and how much is needed.
         """
+        path, how = Path(path), storage_options or Saving()
+        self._writer.wait(f"stage '{self.stage}': {path.name}")
+        if self.background and not how.at_once:
+            copied = self._copies.take(checkpoint)
+            self._writer.start(path.name, lambda: self._try(copied, path, how))
+            return
         try:
-            write(Path(path), lambda stream: torch.save(checkpoint, stream))
+            self._write(checkpoint, path, how)
         except DataError as error:
             if not _together():
                 raise
-            self.fault = str(error)
+            self.fault = self.fault or str(error)
 
     def load_checkpoint(
         self, path: str | Path, map_location: MAP_LOCATION = None, weights_only: bool | None = None
@@ -55,6 +92,7 @@ class CheckedFiles(CheckpointIO):
             ConfigError: The path is an address.
             DataError: The file is missing, empty, cut short or damaged, or holds more than tensors and plain values.
         """
+        self.wait()
         if "://" in str(path):
             raise ConfigError(f"{path}: a checkpoint is read from a file of this machine, not from an address")
         check(Path(path))
@@ -68,20 +106,47 @@ class CheckedFiles(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint and its digest."""
+        self.wait()
         remove(Path(path))
 
+    def wait(self) -> None:
+        """Wait until nothing is being written in the background."""
+        self._writer.wait()
+
+    def teardown(self) -> None:
+        """Wait until nothing is being written; Lightning calls this whichever way training ends."""
+        self.wait()
+        self._copies.clear()
+
     def raise_together(self, broadcast: Callable[[str], str]) -> None:
-        """Raise in all processes what went wrong in the one that writes.
+        """Wait until nothing is being written, and raise in all processes what went wrong in the one that writes.
 
         Args:
             broadcast: Sends a text from the first process to all.
 
         Raises:
-            DataError: The last write failed.
+            DataError: A write failed.
         """
+        self.wait()
         fault, self.fault = broadcast(self.fault), ""
         if fault:
             raise DataError(fault)
+
+    def _write(self, checkpoint: dict[str, Any], path: Path, how: Saving) -> None:
+        try:
+            write(path, lambda stream: torch.save(checkpoint, stream))
+        except DataError as error:
+            raise DataError(f"stage '{self.stage}': {error}" if self.stage else str(error)) from error
+        how.afterwards()
+
+    def _try(self, checkpoint: dict[str, Any], path: Path, how: Saving) -> None:
+        try:
+            self._write(checkpoint, path, how)
+        except DataError as error:
+            self.fault = self.fault or str(error)
+        except Exception as error:  # a thread's exceptions reach nobody
+            told = f"stage '{self.stage}': {path}: writing the checkpoint failed: {type(error).__name__}: {error}"
+            self.fault = self.fault or told
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
@@ -208,7 +273,10 @@ def _no_room(path: Path, error: BaseException, temporary: Path) -> str:
     sizes = [file.stat().st_size for file in (path, temporary) if file.is_file()]
     needed = f"at least {max(sizes)} bytes" if sizes else "some"
     free = shutil.disk_usage(folder).free
-    return f"{path}: the checkpoint cannot be written ({error}); {free} bytes are free there, {needed} are needed"
+    return (
+        f"{path}: the checkpoint cannot be written ({error}); {free} bytes are free there, {needed} are needed. Mend "
+        "that and give the same command again: the stage goes on from its last snapshot"
+    )
 
 
 def _together() -> bool:

@@ -16,8 +16,9 @@ from xtransfer.errors import ConfigError, nearest
 
 RUN_KEYS = ("stages", "name", "out_dir", "store")
 STAGE_KEYS = ("init", "select", "protocol", "checkpoint")
-CHECKPOINT = {"every_steps": 1000, "keep": 2}
-"""How often a snapshot of training is written, in optimisation steps, and how many are kept."""
+CHECKPOINT = {"every_steps": 1000, "keep": 2, "background": True}
+"""How often a snapshot of training is written, in optimisation steps, how many are kept, and whether training goes on
+while it is written."""
 ADAPTERS = ("merge", "keep", "drop")
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
 
@@ -34,7 +35,7 @@ class Stage:
         parts: What it takes over from there.
         select: By which model it ends: ``best``, ``last``, or the name of a score such as ``val/tydiqa/f1/mean``.
         protocol: Name of the published recipe it follows; kept with its results.
-        checkpoint: How often snapshots are written, and how many are kept.
+        checkpoint: How often snapshots are written, how many are kept, and whether in the background.
         adapters: What becomes of the adapters that were trained in the stage it starts from: they are in the encoder
             (``merge``), are trained on (``keep``), or are left out (``drop``).
     """
@@ -48,6 +49,11 @@ class Stage:
     protocol: str = ""
     checkpoint: Mapping[str, int] = field(default_factory=lambda: dict(CHECKPOINT))
     adapters: str = "merge"
+
+    @property
+    def how_often(self) -> tuple[int, int]:
+        """Optimisation steps between two snapshots, and how many are kept."""
+        return self.checkpoint["every_steps"], self.checkpoint["keep"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,9 @@ def _checkpoint(stage: str, settings: Any) -> dict[str, int]:
     for key, value in settings.items():
         if key not in CHECKPOINT:
             raise ConfigError(f"stage '{stage}': unknown key 'checkpoint.{key}'{nearest(str(key), CHECKPOINT)}")
-        if not isinstance(value, int) or value < 1:
+        if key == "background" and not isinstance(value, bool):
+            raise ConfigError(f"stage '{stage}': checkpoint.background: expected true or false, found {value!r}")
+        if key != "background" and (type(value) is not int or value < 1):
             raise ConfigError(f"stage '{stage}': checkpoint.{key}: expected a whole number from 1, found {value!r}")
     return {**CHECKPOINT, **settings}
 

@@ -145,6 +145,21 @@ class Results:
             stream.flush()
             os.fsync(stream.fileno())
 
+    def replace(self, path: Path) -> None:
+        """Add the rows to a file in place of those there of the same stage and configuration; others stay as they are.
+
+        So a stage that is scored again, because the run was killed just after, stands there once. The file is
+        exchanged in one step.
+        """
+        scored = {(row.stage, row.config) for row in self.rows}
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        kept = [line for line in lines if line and _origin(line) not in scored]
+        temporary = path.with_name(f".{path.name}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self.append(temporary)
+        temporary.replace(path)
+
     def where(self, **wanted: Any) -> Results:
         """Return the rows whose fields have these values, e.g. ``where(task="xnli", main=True)``."""
         return Results(row for row in self.rows if all(getattr(row, k) == v for k, v in wanted.items()))
@@ -200,6 +215,15 @@ class Results:
         if len(found) > 1:
             raise ConfigError(f"{len(found)} targets have a table each: choose a task of {study.targets}")
         return found[0]
+
+
+def _origin(line: str) -> tuple[str, str] | None:
+    """Return the stage and configuration of a result, or None of a line that a kill cut short."""
+    try:
+        row = json.loads(line)
+        return row["stage"], row["config"]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def unit(metric: str) -> str:

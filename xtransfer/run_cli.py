@@ -52,7 +52,8 @@ settings used most
                            drop left out
   select                   best (default), last, or a score such as val/tydiqa/f1/mean
   protocol                 name of the recipe followed; kept with the results
-  checkpoint               {{every_steps: 1000, keep: 2}}: how often a snapshot is written, how many are kept
+  checkpoint               {{every_steps: 1000, keep: 2, background: true}}: how often a snapshot is written, how many
+                           are kept, whether training goes on meanwhile
 
 `xtransfer {command} --help=all` prints every setting.
 """

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from xtransfer.checkpoints import CheckedFiles, remove
+from xtransfer.checkpoints import CheckedFiles, Saving, remove
 from xtransfer.errors import DataError
-from xtransfer.stopping import StopSignals
+from xtransfer.stopping import ASK_EVERY, StopSignals
 
 log = logging.getLogger(__name__)
 PATTERN = "step-*.ckpt"
@@ -59,14 +59,15 @@ class Snapshots(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Write a snapshot if one is due, and stop if that is wanted."""
         if len(self._losses) >= (1 if pl_module.device.type == "cpu" else LATE):
-            self._look_at_losses()
+            self._look_at_losses(trainer)
         if batch_idx % trainer.accumulate_grad_batches:
             return
         step = trainer.global_step
+        self._ask_writer(trainer, step)
         stop = self.signals.asked(trainer, step)
         if stop or (step % self.every_steps == 0 and step != self._last):
-            self._look_at_losses()
-            self._write(trainer, pl_module, BEFORE_STEP)
+            self._look_at_losses(trainer)
+            self._write(trainer, pl_module, BEFORE_STEP, at_once=stop)
         if stop:
             self.signals.stop(trainer)
 
@@ -81,7 +82,7 @@ class Snapshots(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the last losses before a model is chosen, and take the signals over from Lightning."""
-        self._look_at_losses()
+        self._look_at_losses(trainer)
         self.signals.install()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -115,17 +116,21 @@ class Snapshots(Callback):
         loop = trainer.fit_loop.epoch_loop
         # Between accumulated batches, and once Lightning counts training as over, an older snapshot has to do.
         if not loop._should_accumulate() and not 0 <= loop.max_steps <= trainer.global_step:
-            self._write(trainer, pl_module, BEFORE_VALIDATION)
+            self._write(trainer, pl_module, BEFORE_VALIDATION, at_once=True)
         self.signals.stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the last losses."""
-        self._look_at_losses()
+        self._look_at_losses(trainer)
         self.signals.patient = False
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """There is no step any more to stop at."""
+        """There is no step any more to stop at, or to tell of a write that failed."""
         self.signals.patient = False
+        files = files_of(trainer)
+        files.wait()
+        if files.fault:
+            log.warning("%s", files.fault)
 
     # ------------------------------------------------------------------ what
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -164,36 +169,68 @@ class Snapshots(Callback):
             validation["total"].update(ready=1, started=1, processed=0, completed=0)
             validation["current"].update(ready=0, started=0, processed=0, completed=0)
 
-    def _write(self, trainer: Trainer, module: LightningModule, when: str) -> None:
-        for name, parameter in module.named_parameters():
-            if not bool(parameter.isfinite().all()):
-                raise DataError(
-                    f"step {trainer.global_step}: the weights {name} are not finite; no snapshot is written of them. "
-                    f"The last good one is {newest(self.folder)}; lower the learning rate or clip gradients"
-                )
-        path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
+    def _write(self, trainer: Trainer, module: LightningModule, when: str, at_once: bool) -> None:
+        files = files_of(trainer)
+        name = not_finite(module)
+        if name:
+            files.wait()
+            raise DataError(
+                f"step {trainer.global_step}: the weights {name} are not finite; no snapshot is written of them. "
+                f"The last good one is {newest(self.folder)}; lower the learning rate or clip gradients"
+            )
         self._writing = when
         try:
-            trainer.save_checkpoint(path)
+            path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
+            trainer.save_checkpoint(path, storage_options=Saving(at_once, self._remove_older))
         finally:
             self._writing = ""
-        files = trainer.strategy.checkpoint_io
-        assert isinstance(files, CheckedFiles)
-        files.raise_together(trainer.strategy.broadcast)
+        if at_once or not files.background:
+            files.raise_together(trainer.strategy.broadcast)
         self._last = trainer.global_step
-        if trainer.is_global_zero:
-            for older in snapshots(self.folder)[: -self.keep]:
-                remove(older)
 
-    def _look_at_losses(self) -> None:
+    def _remove_older(self) -> None:
+        for older in snapshots(self.folder)[: -self.keep]:
+            remove(older)
+
+    def _ask_writer(self, trainer: Trainer, step: int) -> None:
+        """Stop if a write in the background failed; several processes agree on it."""
+        files = files_of(trainer)
+        if not files.background:
+            return
+        failed = bool(files.fault)
+        if trainer.world_size > 1:
+            failed = step % ASK_EVERY == 0 and trainer.strategy.reduce_boolean_decision(failed, all=False)
+        if failed:
+            files.raise_together(trainer.strategy.broadcast)
+
+    def _look_at_losses(self, trainer: Trainer) -> None:
         losses, self._losses = self._losses, []
         values = torch.stack([loss for loss, _ in losses]).tolist() if losses else []
         for value, (_, where) in zip(values, losses, strict=True):
             if not math.isfinite(value):
+                files_of(trainer).wait()
                 raise DataError(
                     f"{where}: the loss is {value}. The last good snapshot is {newest(self.folder)}. "
                     "Lower the learning rate, clip gradients, or look at these examples"
                 )
+
+
+def files_of(trainer: Trainer) -> CheckedFiles:
+    """Return what writes and reads a trainer's checkpoints."""
+    files = trainer.strategy.checkpoint_io
+    assert isinstance(files, CheckedFiles)
+    return files
+
+
+def not_finite(module: torch.nn.Module) -> str:
+    """Return the name of the first parameter in which a number is none or infinite; empty if there is none.
+
+    Least and greatest numbers tell it, as both are NaN where any is; they are found in one pass, and read together.
+    """
+    named = {name: weights.detach() for name, weights in module.named_parameters() if weights.numel()}
+    extremes = [torch.stack(torch.aminmax(weights)).float() for weights in named.values()]
+    good = torch.stack(extremes).isfinite().all(1).tolist() if extremes else []
+    return next((name for name, is_good in zip(named, good, strict=True) if not is_good), "")
 
 
 def snapshots(folder: Path) -> list[Path]:

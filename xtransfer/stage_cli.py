@@ -14,7 +14,7 @@ from typing import Any
 import jsonargparse
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import xtransfer.datamodules as datamodules
@@ -92,12 +92,17 @@ class StageCLI(LightningCLI):
             )
             self.trainer_defaults["callbacks"].append(self.checkpoint)
         own = self._get(self.config_init, "trainer.callbacks") or []
+        if self.checkpoint is None and not any(isinstance(callback, Checkpoint) for callback in own):
+            # Lightning's default would write a whole checkpoint after each epoch, and leave the last.
+            wanted = self._get(self.config_init, "trainer.enable_checkpointing")
+            kwargs.setdefault("enable_checkpointing", bool(wanted))
         shown = self._get(self.config_init, "trainer.enable_progress_bar") is not False
         if shown and not any(isinstance(callback, ProgressBar) for callback in own):
             # Lightning's default shows the loss of each step, for which a GPU has to be waited for each time.
             self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=REFRESH))
         plugins = self._get(self.config_init, "trainer.plugins") or []
-        plugins = [CheckedFiles(), *(plugins if isinstance(plugins, list) else [plugins])]
+        files = CheckedFiles(self.stage.name, background=bool(self.stage.checkpoint["background"]))
+        plugins = [files, *(plugins if isinstance(plugins, list) else [plugins])]
         try:
             return super().instantiate_trainer(**kwargs, plugins=plugins)
         except (MisconfigurationException, ValueError) as error:

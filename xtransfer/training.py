@@ -29,7 +29,7 @@ from xtransfer.provenance import TRAINING, result_rows
 from xtransfer.results import Results
 from xtransfer.resuming import TRAINED, Resume, as_begun, begin, checkpoints_of, facts_of, finish, trained
 from xtransfer.sharing import Share
-from xtransfer.snapshots import Snapshots
+from xtransfer.snapshots import Snapshots, files_of
 from xtransfer.stage_cli import StageCLI
 from xtransfer.steps import Step
 from xtransfer.stopping import StopSignals
@@ -54,7 +54,7 @@ def train(
     stage, folder = step.stage, step.folder
     (folder / "DONE").unlink(missing_ok=True)
     writer, facts = PredictionWriter(folder / "predictions"), dict[str, Any]()
-    snapshots = Snapshots(checkpoints_of(step), **stage.checkpoint, signals=signals, facts=facts)
+    snapshots = Snapshots(checkpoints_of(step), *stage.how_often, signals, facts)
     cli = build(step, (writer, snapshots, Board()))
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     facts.update(facts_of(step, trainer.world_size))
@@ -142,8 +142,7 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
         seconds = time.monotonic() - begun
     if not trainer.state.finished:
         raise ConfigError(f"stage '{name}' was interrupted")
-    files = trainer.strategy.checkpoint_io
-    assert isinstance(files, CheckedFiles)
+    files = files_of(trainer)
     files.raise_together(trainer.strategy.broadcast)
     selected = _select(cli, files)
     hand_over(cli.model, cli.folder, writes=trainer.is_global_zero)
@@ -179,7 +178,7 @@ def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Re
     if cli.trainer.is_global_zero:
         (step.folder / "results.jsonl").unlink(missing_ok=True)
         results.append(step.folder / "results.jsonl")
-        results.append(plan.folder / "results.jsonl")
+        results.replace(plan.folder / "results.jsonl")
         log_settings(cli.trainer, cli.model.hparams, results)
     return results
 

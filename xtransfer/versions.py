@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import xtransfer
 
 PACKAGES = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "tokenizers")
+OPTIONAL = ("peft",)
+"""Recorded where they are installed."""
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of everything that can change a score."""
+    """Return the versions of everything that can change a score; an optional package may be missing."""
     found = {"xtransfer": xtransfer.__version__, "python": platform.python_version()}
-    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+    found |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 ELSEWHERE = (

@@ -184,6 +184,18 @@ def test_killed_while_it_is_scored_it_is_not_trained_again(config, tmp_path, mon
     assert results.where(stage="mnli").rows[0].selected.startswith("best val/mnli/accuracy/en")
 
 
+def test_killed_before_it_was_marked_as_done_its_scores_stand_once(config, tmp_path, monkeypatch):
+    alone = len(run({**config, "out_dir": str(tmp_path / "alone")}))
+    with monkeypatch.context() as patch:
+        patch.setattr("xtransfer.training.log_settings", lambda *_: killed())
+        with pytest.raises(Killed):
+            run(config)
+    file = tmp_path / "runs/toy/results.jsonl"
+    assert 0 < len(Results.load(file)) < alone  # of the first stage
+    run(config)
+    assert len(Results.load(file)) == alone
+
+
 def test_what_a_mix_was_made_of_is_known_though_it_was_killed_while_scored(config, tmp_path, monkeypatch):
     config["stages"] = {"mixed": {"data": MIX, "trainer": {"max_epochs": 1}}}
     alone = run({**config, "out_dir": str(tmp_path / "alone")}).rows[0].training
@@ -213,6 +225,15 @@ def test_snapshots_are_few_and_go_with_the_end(config, tmp_path, monkeypatch):
     run(config)
     assert not snapshots(folder)
     assert not list((tmp_path / "runs/toy").rglob("*.tmp"))
+
+
+def test_where_the_last_model_is_kept_there_are_snapshots_alone(config, tmp_path, monkeypatch):
+    settings(config, checkpoint__every_steps=2)
+    interrupted(monkeypatch, {**config, "select": "last"}, "training_step", 8)
+    folder = tmp_path / "runs/toy/1-mnli/checkpoints"
+    assert sorted((tmp_path / "runs/toy").rglob("*.ckpt")) == snapshots(folder)
+    run({**config, "select": "last"})
+    assert not list((tmp_path / "runs/toy").rglob("*.ckpt"))
 
 
 def test_the_learning_curve_is_whole(config, tmp_path, monkeypatch):
