@@ -36,6 +36,8 @@ LAYERS = (
         "adapters",
         "pretrained",
         "pretrained_lm",
+        "task_models",
+        "hf",
         "offline",
         "optimizer",
         "samplers",
