@@ -54,7 +54,7 @@ def load_head(name: str, labels: Sequence[str] | None = None) -> Head:
     model, missing = load_with_report(found.auto, name, config)
     places = places_in(type(model), config, found)
     if lacking := [key for key in missing if key.startswith(tuple(places.values()))]:
-        raise ConfigError(f"'{name}' has no weights for its head: {', '.join(lacking)} would be random")
+        raise ConfigError(f"'{name}' has no weights for its head: {', '.join(sorted(lacking))} would be random")
     head = _empty(found, model)
     weights = model.state_dict()
     head.load_state_dict(

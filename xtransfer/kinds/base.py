@@ -155,7 +155,7 @@ class Kind(ABC):
         if head.labels and head.labels != tuple(spec["labels"]):
             raise ConfigError(
                 f"task '{spec['name']}': expected a head with the labels {list(spec['labels'])}, in this order; found "
-                f"{list(head.labels)}; for a PretrainedHead give them in this order as `labels`"
+                f"{list(head.labels)}; give a PretrainedHead its `labels` in that order"
             )
         return head
 
