@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -17,18 +19,23 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
+    MPNetConfig,
+    RemBertConfig,
+    RobertaConfig,
 )
 
 import xtransfer
-from tests.families import DEPTH, FAMILIES, SIZES, WIDTH, write
+from tests.families import CONFIGS, DEPTH, FAMILIES, SIZES, WIDTH, write
 from xtransfer.cli import main
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
-from xtransfer.heads import ClassificationHead, Head, SpanHead
+from xtransfer.heads import ClassificationHead, Head, MultipleChoiceHead, SpanHead, TaggingHead
 from xtransfer.hf import NotHeldError, task_model
 from xtransfer.module import TransferModule
+from xtransfer.pretrained_lm import fresh_lm_head
 from xtransfer.task import Task
 
 FIELDS = {
@@ -47,20 +54,25 @@ CLASSES = {
     "multiple_choice": AutoModelForMultipleChoice,
     "mlm": AutoModelForMaskedLM,
 }
+Module = TypeVar("Module", bound=torch.nn.Module)
 TEXTS = (["the cat sleeps", "der Hund schläft nicht in der Stadt"], ["cat", "кошка собака дом"])
 
 
 def module_of(encoder: Path, kind: str, **settings: object) -> TransferModule:
-    """A module for one task of a kind, with weights far from those they are drawn with."""
+    """A module for one task of a kind."""
     spec = Task(name="toy", kind=kind, fields=FIELDS[kind], labels=LABELS.get(kind, ())).spec() | {
         "dev_languages": ["en"]
     }
-    module = TransferModule([spec], str(encoder), **settings)
+    return shaken(TransferModule([spec], str(encoder), **settings)).eval()
+
+
+def shaken(module: Module) -> Module:
+    """The same with other weights: those that are drawn are small, and biases 0, so that much would look the same."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(3)
         for parameter in module.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
-    return module.eval()
+    return module
 
 
 def stage_of(module: TransferModule, run: Path, encoder: Path, name: str = "1-toy") -> Path:
@@ -163,16 +175,44 @@ def test_an_inner_layer_that_cannot_be_the_last_is_told(folders, tmp_path, famil
     assert_same(found, ours(module, batch), batch["attention_mask"])
 
 
+MORE = {
+    "RoBERTa": RobertaConfig(vocab_size=60, **SIZES, max_position_embeddings=34),
+    "CamemBERT": CamembertConfig(vocab_size=60, **SIZES, max_position_embeddings=34),
+    "MPNet": MPNetConfig(vocab_size=60, **SIZES, max_position_embeddings=34),
+    "RemBERT": RemBertConfig(vocab_size=60, **SIZES, input_embedding_size=WIDTH),
+    "ELECTRA": ElectraConfig(vocab_size=60, **SIZES),
+    "DistilBERT": DistilBertConfig(vocab_size=60, dim=WIDTH, n_heads=4, hidden_dim=40, n_layers=2),
+}
+KNOWN = {"XLM-R": "xlmr", "mBERT": "mbert", "multilingual MiniLM": "minilm", "mDeBERTa-v3": "mdeberta"}
+KNOWN["ModernBERT (mmBERT)"] = "mmbert"
+
+
+def test_the_table_of_the_documentation_is_true():
+    page = (Path(__file__).parents[1] / "docs" / "huggingface.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in page.splitlines() if "| yes |" in line]
+    told = {name: cells for names, *cells in rows for name in names.split(", ")}
+    assert set(told) == {*MORE, *KNOWN}
+    for name, cells in told.items():
+        config = MORE[name] if name in MORE else CONFIGS[KNOWN[name]](60)
+        body = shaken(AutoModel.from_config(config))
+        heads = [ClassificationHead(WIDTH, 3), SpanHead(WIDTH), TaggingHead(WIDTH, 3), MultipleChoiceHead(WIDTH)]
+        for head, cell in zip([*heads, fresh_lm_head(config, body.get_input_embeddings())], cells, strict=True):
+            try:
+                task_model(body, shaken(head))
+                held = "yes"
+            except NotHeldError:
+                held = "no"
+            assert held == cell.split(":")[0], (name, type(head).__name__)
+
+
 @pytest.mark.parametrize(
     ("config", "why"),
     [
         (
-            DistilBertConfig(
-                vocab_size=60, dim=WIDTH, n_heads=4, hidden_dim=40, n_layers=2, max_position_embeddings=32
-            ),
+            MORE["DistilBERT"],
             r"DistilBertForSequenceClassification has another head \(pre_classifier, classifier\)",
         ),
-        (ElectraConfig(vocab_size=60, **SIZES), "ElectraForSequenceClassification computes something else"),  # GELU
+        (MORE["ELECTRA"], "ElectraForSequenceClassification computes something else"),  # GELU
     ],
     ids=["distilbert", "electra"],
 )
@@ -240,6 +280,19 @@ def test_no_file_tells_where_it_was_made(folders, tmp_path):
     for path in files:
         assert str(folders["mbert"].parent).encode() not in path.read_bytes(), path
         assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("kind", [*CLASSES, "a head of ours"])
+def test_what_the_card_tells_to_do_can_be_done(folders, tmp_path, monkeypatch, kind):
+    family, kind = ("xlmr", kind) if kind in CLASSES else ("mmbert", "classification")
+    run = stage_of(module_of(folders[family], kind), tmp_path / "run", folders[family])
+    xtransfer.export(run, tmp_path / "out")
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, found := {})
+    if kind == "span":
+        assert found["answer"] in "The passage."
+        assert found["answer"]
 
 
 # ------------------------------------------------------------------ retrieval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from transformers import (
 import xtransfer
 from tests.families import FAMILIES
 from xtransfer.cli import main
+from xtransfer.config import expand
 from xtransfer.encoder import Encoder, load_config, load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.heads import Head
 from xtransfer.hf import PretrainedHead, load_head, task_model
 from xtransfer.results import Results
+from xtransfer.stage_cli import parse
 
 DATA = Path(__file__).parent / "data"
 NAMES = ["entailment", "neutral", "contradiction"]
@@ -209,6 +212,14 @@ def test_labels_in_another_order_are_refused_unless_put_right(folders, tiny_enco
     xtransfer.run(config_of(tmp_path, tiny_encoder, "right", lr=0.0, heads=heads))
     new = Head.from_pretrained(tmp_path / "runs" / "right" / "1-nli" / "heads" / "mnli")
     assert torch.equal(new.state_dict()["out_proj.bias"], other.state_dict()["out_proj.bias"][[2, 0, 1]])
+
+
+def test_what_the_documentation_shows_can_be_parsed(tmp_path):
+    page = (DATA.parents[1] / "docs" / "huggingface.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (stage,) = expand(yaml.safe_load(shown)).stages
+    parsed = parse(stage, tmp_path).config.model.heads["mnli"]
+    assert parsed.init_args.labels == NAMES
 
 
 def load_head_with(body: PreTrainedModel, labels: tuple[str, ...]) -> Head:

@@ -17,7 +17,7 @@ USE = {
 from transformers import pipeline
 
 classify = pipeline("text-classification", model="{name}")
-classify({{"text": "One text.", "text_pair": "The other, where the task is on pairs."}})""",
+classify({{"text": "One text.", "text_pair": "The other, where the task is on pairs."}}, truncation=True)""",
     "token-classification": """\
 from transformers import pipeline
 
@@ -34,11 +34,15 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForQuestionAnswering.from_pretrained("{name}")
-inputs = tokenizer("The question?", "The passage.", return_tensors="pt")
+passage = "The passage."
+inputs = tokenizer("The question?", passage, return_tensors="pt")
 with torch.no_grad():
     output = model(**inputs)
-start, end = output.start_logits.argmax(), output.end_logits.argmax()  # 0 stands for no answer
-tokenizer.decode(inputs["input_ids"][0, start : end + 1])""",
+inside = torch.tensor([side == 1 for side in inputs.sequence_ids(0)])  # the passage; position 0 stands for no answer
+legal = (inside & inside[:, None]).triu().tril(29)  # at most 30 tokens
+scores = (output.start_logits[0, :, None] + output.end_logits[0]).where(legal, -torch.inf)
+start, end = divmod(int(scores.argmax()), len(scores))
+answer = passage[inputs.token_to_chars(start).start : inputs.token_to_chars(end).end].strip()""",
     "multiple-choice": """\
 import torch
 from transformers import AutoModelForMultipleChoice, AutoTokenizer
@@ -121,7 +125,7 @@ def card(told: Told, rows: Results) -> str:
     parts = [
         f"---\n{fields.to_yaml().rstrip()}\n---",
         f"# {told.name.rpartition('/')[2]}",
-        f"A `{told.model}`, fine-tuned and scored with xtransfer {versions()['xtransfer']}.",
+        f"`{told.model}`, fine-tuned and scored with xtransfer {versions()['xtransfer']}.",
         *([f"{told.note}."] if told.note else []),
         f"## Use\n\n```python\n{use}\n```",
         f"## Scores\n\n{_scores(rows)}",
