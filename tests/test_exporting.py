@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from inspect import signature
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import torch
 import yaml
+from huggingface_hub import HfApi
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -407,6 +409,7 @@ class Hub:
         return self
 
     def create_repo(self, repo: str, *, private: bool, exist_ok: bool) -> None:
+        signature(HfApi.create_repo).bind(self, repo, private=private, exist_ok=exist_ok)
         if self.refuses:
             raise self.refuses
         assert exist_ok
@@ -416,6 +419,9 @@ class Hub:
         return self
 
     def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
+        signature(HfApi.upload_folder).bind(
+            self, repo_id=repo_id, folder_path=folder_path, commit_message=commit_message
+        )
         self.sent[repo_id] = sorted(path.name for path in folder_path.iterdir())
 
 
@@ -435,7 +441,10 @@ def test_a_model_is_sent_to_a_private_repository(run, tmp_path, monkeypatch):
 
 def test_a_public_repository_has_to_be_asked_for(run, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", hub := Hub(private=False))
-    with pytest.raises(ConfigError, match="'group/model' is public on the hub: to send it there give --public"):
+    with pytest.raises(
+        ConfigError,
+        match="'group/model' is public on the hub, and nothing was sent",
+    ):
         xtransfer.export(run, tmp_path / "out", push="group/model")
     assert not hub.sent
     xtransfer.export(run, tmp_path / "out2", push="group/model", public=True)
@@ -470,7 +479,7 @@ def test_what_the_hub_refuses_is_told_and_the_folder_stays(run, tmp_path, monkey
     monkeypatch.setattr("huggingface_hub.HfApi", Hub(refuses=error))
     with pytest.raises(ConfigError, match=advice) as told:
         xtransfer.export(run, tmp_path / "out", push="group/model")
-    assert f"hf upload group/model {tmp_path / 'out'}" in str(told.value)
+    assert f"hf upload group/model {tmp_path / 'out'} --private" in str(told.value)
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 

@@ -33,14 +33,18 @@ def publish(folder: Path, repo: str, public: bool) -> str:
     """
     from huggingface_hub import HfApi
 
-    api, kept = HfApi(), f"{folder} is written; once this is mended: hf upload {repo} {folder}"
+    api, again = HfApi(), f"hf upload {repo} {folder}{'' if public else ' --private'}"
+    kept = f"{folder} is written; once this is mended: {again}"
     try:
         api.create_repo(repo, private=not public, exist_ok=True)
         seen = not api.repo_info(repo).private
     except Exception as error:  # they come from several libraries, and all mean the same to the user
         raise ConfigError(f"the hub does not take '{repo}': {_reason(error)}. {_advice(error, repo)} {kept}") from error
     if seen and not public:
-        raise ConfigError(f"'{repo}' is public on the hub: to send it there give --public, or name another. {kept}")
+        raise ConfigError(
+            f"'{repo}' is public on the hub, and nothing was sent: name another repository, or give --public; {folder} "
+            "is written and has to be removed before"
+        )
     try:
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Exported by xtransfer")
     except Exception as error:
