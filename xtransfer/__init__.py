@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xtransfer.encoder import Encoder
+    from xtransfer.exporting import export
     from xtransfer.module import TransferModule
     from xtransfer.pipeline import expand, run
     from xtransfer.planning import plan
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Encoder", "Results", "Source", "Task", "TransferModule", "__version__", "expand", "plan", "run"]
+__all__ = ["Encoder", "Results", "Source", "Task", "TransferModule", "__version__", "expand", "export", "plan", "run"]
 
 _HOME = {
     "Encoder": "xtransfer.encoder",
@@ -28,6 +29,7 @@ _HOME = {
     "Task": "xtransfer.task",
     "TransferModule": "xtransfer.module",
     "expand": "xtransfer.pipeline",
+    "export": "xtransfer.exporting",
     "plan": "xtransfer.planning",
     "run": "xtransfer.pipeline",
 }

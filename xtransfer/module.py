@@ -18,6 +18,7 @@ from xtransfer.active import Activation
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.heads import Head, HeadOutput
+from xtransfer.hf import PretrainedHead
 from xtransfer.kinds import KINDS, HeadFactory
 from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
@@ -66,7 +67,7 @@ class TransferModule(LightningModule):
         self,
         tasks: list[dict[str, Any]],
         encoder: str = "xlm-roberta-base",
-        heads: dict[str, HeadFactory] | None = None,
+        heads: dict[str, HeadFactory | PretrainedHead] | None = None,
         layer: int | None = None,
         dropout: float | None = None,
         freeze_embeddings: bool = False,

@@ -146,9 +146,18 @@ class Kind(ABC):
             spec: The task's plain record.
             factory: What makes it, in place of the kind's own class.
             pretrained: Take over what the encoder's checkpoint has for it; False where other weights follow.
+
+        Raises:
+            ConfigError: The head comes with labels, and they are not the task's.
         """
         width = encoder.hidden_size
-        return factory(width, self.num_labels(spec)) if factory else self.new_head(spec, width)
+        head = factory(width, self.num_labels(spec)) if factory else self.new_head(spec, width)
+        if head.labels and head.labels != tuple(spec["labels"]):
+            raise ConfigError(
+                f"task '{spec['name']}': expected a head with the labels {list(spec['labels'])}, in this order; found "
+                f"{list(head.labels)}; give a PretrainedHead its `labels` in that order"
+            )
+        return head
 
     def shown(self, feature: Feature, task: Task, vocabulary: Vocabulary, seed: int) -> Feature:
         """Return a training feature as a model is shown it this time; by default as it is.
