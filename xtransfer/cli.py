@@ -26,6 +26,7 @@ commands
   table      tables of many runs: intermediate tasks by targets or languages, the best of them
   compare    two systems' predictions on the same examples: is one better, or is it chance?
   plot       pictures of many runs: heatmap, bars of languages, learning curves
+  align      how near intermediate tasks are to targets, and whether that foretells what they gain
   tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md;
              --mix CONFIG tells what share, steps and epochs each task of a run will get
   configs    the configurations that come with the package
@@ -68,6 +69,7 @@ def _dispatch(words: list[str]) -> int:
         "table": _of("tables_cli", "table"),
         "compare": _of("tables_cli", "compare"),
         "plot": _of("tables_cli", "plot"),
+        "align": _of("align_cli", "align"),
         "tasks": _tasks,
         "configs": _configs,
     }

@@ -6,6 +6,19 @@
 from xtransfer.alignment.arrays import Texts, UndefinedError
 from xtransfer.alignment.measuring import measure
 from xtransfer.alignment.registry import MEASURES, Measure, register
+from xtransfer.alignment.reporting import Report, report
 from xtransfer.alignment.rows import Alignment, read, write
 
-__all__ = ["MEASURES", "Alignment", "Measure", "Texts", "UndefinedError", "measure", "read", "register", "write"]
+__all__ = [
+    "MEASURES",
+    "Alignment",
+    "Measure",
+    "Report",
+    "Texts",
+    "UndefinedError",
+    "measure",
+    "read",
+    "register",
+    "report",
+    "write",
+]

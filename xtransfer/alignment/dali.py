@@ -46,7 +46,7 @@ def dali_strict(english: Array, other: Array) -> float:
 
 
 def _across(english: Array, other: Array) -> tuple[Array, Array]:
-    """Return the cosines ``(N, C, C)`` of English options with the other language's, and those of the pairs ``(N, C)``."""
+    """Return the cosines ``(N, C, C)`` of options across both languages, and those of the pairs ``(N, C)``."""
     if english.shape != other.shape or english.ndim != 3 or english.shape[1] < 2:
         shapes = f"{english.shape} and {other.shape}"
         raise UndefinedError(f"states of shapes {shapes}; expected both as (N, C, H), with two options or more")

@@ -28,7 +28,9 @@ def read_languages(path: Path) -> dict[str, dict[str, float]]:
         reader = csv.DictReader(stream)
         header = list(reader.fieldnames or [])
         if "language" not in header or len(header) < 2:
-            raise DataError(f"{path}:1: expected a column 'language' and others, found: {', '.join(header) or 'nothing'}")
+            raise DataError(
+                f"{path}:1: expected a column 'language' and others, found: {', '.join(header) or 'nothing'}"
+            )
         table = {name: {} for name in header if name != "language"}
         seen: set[str] = set()
         for row in reader:

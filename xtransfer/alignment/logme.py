@@ -33,7 +33,9 @@ def logme(states: Array, labels: Labels) -> float:
     if len(classes) < 2:
         raise UndefinedError("the labels are all of one class")
     left, sizes, _ = np.linalg.svd(states, full_matrices=False)
-    return float(np.mean([_evidence(left, sizes**2, states.shape[1], (labels == one).astype(float)) for one in classes]))
+    return float(
+        np.mean([_evidence(left, sizes**2, states.shape[1], (labels == one).astype(float)) for one in classes])
+    )
 
 
 def _evidence(left: Array, squares: Array, width: int, target: Array) -> float:

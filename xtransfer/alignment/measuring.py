@@ -5,30 +5,28 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from xtransfer.alignment.arrays import UndefinedError
+from xtransfer.alignment.gathering import Draws, Key, Tasks, gather, possible
 from xtransfer.alignment.languages import read_languages
-from xtransfer.alignment.parallel_rows import ENGLISH, draw_parallel, options
-from xtransfer.alignment.registry import BETWEEN_LANGUAGES, PAIRS, Measure, chosen
+from xtransfer.alignment.parallel_rows import options
+from xtransfer.alignment.registry import BETWEEN_LANGUAGES, Measure, chosen
 from xtransfer.alignment.rows import Alignment
-from xtransfer.alignment.samples import Sample, draw, task_data
+from xtransfer.alignment.samples import Sample, task_data
 from xtransfer.alignment.states import States, encode
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.encoder import Encoder, check_tokenizer, load_tokenizer
-from xtransfer.errors import ConfigError, nearest
+from xtransfer.errors import ConfigError
 from xtransfer.kinds import Layout
 from xtransfer.versions import versions
 
 log = logging.getLogger(__name__)
-
-Key = tuple[str, str, str]
-"""Role (``intermediate``, ``target``, ``training``, ``english``, ``other``), task and language of a sample."""
 
 
 def measure(
@@ -38,18 +36,19 @@ def measure(
     data_dir: Path | None = None,
     encoder: str = "xlm-roberta-base",
     encoders: Mapping[str, str] | None = None,
-    layers: Sequence[int] | None = None,
+    layers: Sequence[int] | Literal["all"] | None = None,
     languages: Sequence[str] | None = None,
     limit: int | None = 200,
     seed: int = 1,
     measures: Sequence[str | Measure] | None = None,
     parallel: str | TaskDataModule | None = None,
+    split: str = "test",
     language_table: Path | None = None,
 ) -> list[Alignment]:
     """Measure how near intermediate tasks are to targets, and languages to English, in texts and in an encoder.
 
-    The intermediates' English training rows are compared with the rows the targets are tested on, in each language;
-    their labels are not looked at. Measures of labels look at the targets' own training rows.
+    English training rows of intermediates are compared with test rows of targets in each language, whose labels are not
+    looked at. Measures of labels look at the targets' own training rows.
 
     Args:
         intermediates: Names of tasks, or DataModules.
@@ -57,17 +56,17 @@ def measure(
         data_dir: Folder with the data sets' own files; without it the hub is read.
         encoder: Name of the pretrained encoder.
         encoders: Intermediate -> folder of the encoder that training on it left, e.g. ``runs/mnli/1-mnli/encoder``.
-        layers: After which layers states are read, the embeddings being 0; default the last.
+        layers: After which layers states are read, the embeddings being 0, or ``all``; default the last.
         languages: Languages of the targets, and those compared with English; default all the targets have.
         limit: Rows drawn of each task and language.
         seed: By which they are drawn.
         measures: Names of measures; default all. Those that lack what they need are left out, and named in the log.
         parallel: Data set of translations, for measures between languages, e.g. ``Tatoeba`` or ``XNLI``.
+        split: Rows of the targets: ``test`` or ``validation``.
         language_table: CSV file of properties of languages; see `read_languages`.
 
     Returns:
-        A row a measure, pair, language and layer. Where a measure is not defined its value is None, and the row says
-        why.
+        A row a measure, pair, language and layer; where it is not defined its value is None, and the row says why.
 
     Raises:
         ConfigError: A name is unknown, or a setting does not fit.
@@ -75,19 +74,15 @@ def measure(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}; at least 1 row has to be drawn")
-    given = {"data_dir": data_dir, "tokenizer": encoder, "seed": seed, "evaluate": []}
-    names = {"intermediate": intermediates, "target": targets, "parallel": [parallel] if parallel else []}
-    tasks = {role: [task_data(name, given) for name in of_role] for role, of_role in names.items()}
+    given: dict[str, Any] = {"data_dir": data_dir, "tokenizer": encoder, "seed": seed, "evaluate": []}
+    first, second = ([task_data(name, given) for name in names] for names in (intermediates, targets))
+    tasks = Tasks(first, second, task_data(parallel, given) if parallel else None)
     table = read_languages(Path(language_table)) if language_table else {}
-    wanted = _possible(chosen(measures), bool(parallel), bool(encoders))
-    run = _Run(encoder, dict(encoders or {}), limit, seed, wanted, _known_languages(tasks, languages))
-    run.check(tasks["intermediate"])
-    run.draw(tasks)
-    rows = [*run.texts(), *run.states(layers), *run.properties(table)]
-    for name, number in sorted(run.counts.items()):
-        if number:
-            log.info("alignment: %s: %d", name, number)
-    return rows
+    wanted, codes = possible(chosen(measures), bool(parallel), bool(encoders)), tasks.languages(languages)
+    tasks.check_encoders(encoders or {})
+    samples = gather(tasks, codes, wanted, Draws(limit, seed, split))
+    run = _Run(encoder, dict(encoders or {}), seed, wanted, samples, tasks.lengths())
+    return run.everything(layers, table, {code for own in codes.values() for code in own})
 
 
 @dataclass
@@ -96,55 +91,33 @@ class _Run:
 
     encoder: str
     encoders: Mapping[str, str]
-    limit: int | None
     seed: int
     measures: Sequence[Measure]
-    languages: Mapping[str, Sequence[str]]
-    samples: dict[Key, Sample] = field(default_factory=dict)
-    lengths: dict[str, int] = field(default_factory=dict)
+    samples: Mapping[Key, Sample]
+    lengths: Mapping[str, int]
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.layout = Layout(load_tokenizer(self.encoder))
+        self.tokenizer = load_tokenizer(self.encoder)
+        self.layout = Layout(self.tokenizer)
         packages = ("numpy", "scikit-learn")
         self.versions = versions() | {name: v for name in packages if (v := _version(name))}
 
-    def check(self, intermediates: Sequence[TaskDataModule]) -> None:
-        """Check that the encoders given belong to intermediates."""
-        names = [data.record.name for data in intermediates]
-        for name in self.encoders:
-            if name not in names:
-                raise ConfigError(f"an encoder is given of '{name}', which is no intermediate{nearest(name, names)}")
+    def everything(
+        self,
+        layers: Sequence[int] | Literal["all"] | None,
+        table: Mapping[str, Mapping[str, float]],
+        codes: Collection[str],
+    ) -> list[Alignment]:
+        """Return all rows, and tell what was counted."""
+        rows = [*self.texts(), *self.states(layers), *self.properties(table, codes)]
+        for name, number in sorted(self.counts.items()):
+            if number:
+                log.info("alignment: %s: %d", name, number)
+        return rows
 
     def of(self, *scopes: str) -> list[Measure]:
         return [measure for measure in self.measures if measure.scope in scopes]
-
-    # ------------------------------------------------------------------ samples
-    def draw(self, tasks: Mapping[str, Sequence[TaskDataModule]]) -> None:
-        """Draw the samples that the measures need."""
-        for data in tasks["intermediate"] if self.of(*PAIRS, "change") else []:
-            if not data.trains:
-                raise ConfigError(f"task '{data.record.name}' has no training rows, so it can be no intermediate")
-            self._add("intermediate", data, "train", data.record.train_languages[0])
-        for data in tasks["target"]:
-            for language in self.languages[data.record.name] if self.of(*PAIRS, "sample", "change") else []:
-                self._add("target", data, "test", language)
-            if self.of("labels") and data.trains:
-                self._add("training", data, "train", data.record.train_languages[0])
-        for data in tasks["parallel"] if self.of(*BETWEEN_LANGUAGES) else []:
-            self.lengths[data.record.name] = data.length
-            for language in self.languages[data.record.name]:
-                english, other = draw_parallel(data, language, self.limit, self.seed)
-                self.samples["english", data.record.name, language] = english
-                self.samples["other", data.record.name, language] = other
-
-    def _add(self, role: str, data: TaskDataModule, split: str, language: str) -> None:
-        log.info("alignment: reading %s, %s rows in %s", data.record.name, split, language)
-        self.samples[role, data.record.name, language] = draw(data, split, language, self.limit, self.seed)
-        self.lengths[data.record.name] = data.length
-
-    def _in(self, role: str) -> Iterator[tuple[Key, Sample]]:
-        yield from ((key, sample) for key, sample in self.samples.items() if key[0] == role)
 
     # ------------------------------------------------------------------ rows
     def texts(self) -> Iterator[Alignment]:
@@ -156,16 +129,17 @@ class _Run:
             n = len(found[a].texts), len(found[b].texts)
             yield self._row(one, (found[a], found[b]), n, [a, b], intermediate=a[1], target=b[1], language=b[2])
 
-    def states(self, layers: Sequence[int] | None) -> Iterator[Alignment]:
+    def states(self, layers: Sequence[int] | Literal["all"] | None) -> Iterator[Alignment]:
         """Yield what is measured of states: of the pretrained encoder, then of each intermediate's."""
         if not self.samples or not [measure for measure in self.measures if measure.scope != "texts"]:
             return
         before: dict[Key, dict[int, States]] = {}
         for trained in ("", *self.encoders):
             model = self._load(trained)
-            at = list(layers) if layers is not None else [model.depth]
+            at = list(range(model.depth + 1) if layers == "all" else layers or [model.depth])
             if strange := [layer for layer in at if not 0 <= layer <= model.depth]:
-                raise ConfigError(f"encoder '{model.name}' has no layer {strange[0]}: 0 is the embeddings, {model.depth} the last")
+                known = f"0 is the embeddings, {model.depth} the last"
+                raise ConfigError(f"encoder '{model.name}' has no layer {strange[0]}: {known}")
             found = {key: self._encode(model, sample, at) for key, sample in self._needed(trained)}
             before = before or found
             for layer in at:
@@ -178,19 +152,21 @@ class _Run:
                 yield from self._of_encoder(found, trained, told)
                 yield from self._changes(before, found, trained, told) if trained else ()
 
-    def properties(self, table: Mapping[str, Mapping[str, float]]) -> Iterator[Alignment]:
+    def properties(self, table: Mapping[str, Mapping[str, float]], codes: Collection[str]) -> Iterator[Alignment]:
         """Yield the properties of languages that a table of the user's has."""
-        codes = sorted({code for own in self.languages.values() for code in own})
         for name, column in table.items():
-            for code in codes:
+            for code in sorted(codes):
                 why = "" if code in column else "the table of languages has no value"
                 told: dict[str, Any] = {"measure": f"language:{name}", "scope": "language", "better": "neither"}
                 yield Alignment(**told, value=column.get(code), why=why, language=code, versions=self.versions)
 
     # ------------------------------------------------------------------ within
+    def _in(self, role: str) -> list[Key]:
+        return [key for key in self.samples if key[0] == role]
+
     def _pairs(self, scope: str) -> Iterator[tuple[Key, Key, Measure]]:
-        for a, _ in self._in("intermediate"):
-            for b, _ in self._in("target"):
+        for a in self._in("intermediate"):
+            for b in self._in("target"):
                 yield from ((a, b, measure) for measure in self.of(scope))
 
     def _needed(self, trained: str) -> Iterator[tuple[Key, Sample]]:
@@ -246,7 +222,7 @@ class _Run:
         trained: str,
         told: Mapping[str, Any],
     ) -> Iterator[Alignment]:
-        for key, _ in self._in("target"):
+        for key in self._in("target"):
             for one in self.of("change"):
                 both = before[key][told["layer"]].rows, after[key][told["layer"]].rows
                 names = {"intermediate": trained, "target": key[1], "language": key[2]}
@@ -283,48 +259,12 @@ class _Run:
         name = self.encoders.get(trained, self.encoder)
         log.info("alignment: encoding with %s", name)
         model = Encoder(name).eval().requires_grad_(False)
-        check_tokenizer(self.layout.tokenizer, model.vocab_size, name, model.config)
+        check_tokenizer(self.tokenizer, model.vocab_size, name, model.config)
         return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def _encode(self, model: Encoder, sample: Sample, layers: Sequence[int]) -> dict[int, States]:
         length = min(self.lengths[sample.task.name], model.max_length)
         return encode(model, sample, self.layout, layers, length, self.counts)
-
-
-def _possible(measures: Sequence[Measure], parallel: bool, trained: bool) -> list[Measure]:
-    """Return the measures that have what they need; the others are named."""
-    lacking = {scope: "a data set of translations" for scope in BETWEEN_LANGUAGES if not parallel}
-    lacking |= {} if trained else {"change": "encoders that intermediates left"}
-    for one in measures:
-        if one.scope in lacking:
-            log.info("alignment: %s is left out: it needs %s", one.name, lacking[one.scope])
-    return [one for one in measures if one.scope not in lacking]
-
-
-def _known_languages(
-    tasks: Mapping[str, Sequence[TaskDataModule]], wanted: Sequence[str] | None
-) -> dict[str, Sequence[str]]:
-    """Return the languages of each target, and of the translations those that the targets have, without English.
-
-    Raises:
-        ConfigError: No target has one of those asked for, or a target has none of them.
-    """
-    found: dict[str, Sequence[str]] = {}
-    spoken = sorted({code for data in tasks["target"] for code in data.languages})
-    for code in wanted or ():
-        if code not in spoken:
-            raise ConfigError(f"no target has the language '{code}'{nearest(code, spoken)}")
-    for data in tasks["target"]:
-        found[data.record.name] = [code for code in data.languages if wanted is None or code in wanted]
-        if not found[data.record.name]:
-            raise ConfigError(f"task '{data.record.name}' has none of the languages {', '.join(wanted or ())}")
-    for data in tasks["parallel"]:
-        own = [code for code in data.languages if code in (wanted or spoken) and code != ENGLISH]
-        found.setdefault(data.record.name, own)
-        if data.record.name in {target.record.name for target in tasks["target"]}:
-            continue
-        found[data.record.name] = own
-    return found
 
 
 def _version(name: str) -> str:

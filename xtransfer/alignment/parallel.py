@@ -26,7 +26,7 @@ def retrieval_accuracy(english: Array, other: Array) -> float:
 
 
 def mexa(english: Array, other: Array) -> float:
-    """Return the share of sentences that are nearer to their translation than to any other, and it than any other to them.
+    """Return the share of sentences that are nearer to their translation than any other sentence is to either of both.
 
     Kargaran et al. 2024, "MEXA: Multilingual Evaluation of English-Centric LLMs via Cross-Lingual Alignment": the
     cosine of a pair has to exceed all others of its row and its column. There the states are weighted means of a
@@ -45,7 +45,7 @@ def mexa(english: Array, other: Array) -> float:
 
 
 def margin(english: Array, other: Array) -> float:
-    """Return the mean cosine of translations less that of sentences that are none: how far apart both kinds of pair lie.
+    """Return the mean cosine of translations less that of sentences that are none.
 
     It tells of alignment where retrieval is perfect, and is not raised by a common direction of all states. Cost: an
     N x N product.

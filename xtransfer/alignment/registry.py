@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Literal, get_args
 
 from xtransfer.alignment.cka import linear_cka
-from xtransfer.alignment.compression import compression_distance
 from xtransfer.alignment.dali import dali, dali_strict
 from xtransfer.alignment.frechet import frechet_distance
 from xtransfer.alignment.hscore import h_score
@@ -81,7 +80,6 @@ MEASURES: dict[str, Measure] = {
         Measure("token_coverage", "texts", token_coverage, "high", "its own definition"),
         Measure("length_ratio", "texts", length_ratio, "low", "Ruder and Plank 2017"),
         Measure("type_token_difference", "texts", type_token_difference, "low", "Ruder and Plank 2017; Scott 2004"),
-        Measure("compression_distance", "texts", compression_distance, "low", "Cilibrasi and Vitanyi 2005"),
         Measure("proxy_a_distance", "states", proxy_a_distance, "low", "Ben-David et al. 2007"),
         Measure("text_embedding", "states", text_embedding, "high", "Vu et al. 2020"),
         Measure("frechet_distance", "states", frechet_distance, "low", "Dowson and Landau 1982"),

@@ -44,5 +44,5 @@ def proxy_a_distance(a: Array, b: Array) -> float:
     sides = np.repeat([0, 1], size)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    error = 1 - float(cross_val_score(model, states, sides, cv=folds).mean())
-    return 2 * (1 - 2 * min(error, 0.5))
+    wrong = 1 - float(cross_val_score(model, states, sides, cv=folds).mean())
+    return 2 * (1 - 2 * min(wrong, 0.5))
