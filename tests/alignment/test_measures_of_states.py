@@ -71,7 +71,7 @@ def test_frechet_distance_is_the_formula_with_scipys_root():
 def test_frechet_distance_by_hand():
     a = np.array([[1.0, 0], [-1, 0]])  # mean 0, variances 2 and 0
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
-    assert frechet_distance(a, a + [3, 4]) == pytest.approx(25)  # the means alone
+    assert frechet_distance(a, a + np.array([3.0, 4])) == pytest.approx(25)  # the means alone
     assert frechet_distance(a, 2 * a) == pytest.approx((sqrt(8) - sqrt(2)) ** 2)  # the deviations alone
 
 

@@ -119,7 +119,7 @@ def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[F
             findings.append(_finding(own[0], values, unit, gains, seed))
     corrected = holm([finding.p for finding in findings])
     findings = [replace(finding, corrected=p) for finding, p in zip(findings, corrected, strict=True)]
-    x, y = _matrices({key: key[0] for key in gains.values}, gains, "intermediate")
+    x, y = _matrices(dict.fromkeys(gains.values, math.nan), gains, "intermediate")
     sizes = _log_sizes(x, sorted({key[0] for key in gains.values}))
     measured = {row.intermediate for row in rows} - {""}
     if lost := sorted({key[0] for key in gains.values} - measured):
@@ -202,7 +202,7 @@ def _column(key: tuple[str, str, str], unit: str) -> tuple[str, str]:
     return (key[1], key[2]) if unit == "intermediate" else (key[1], key[0])
 
 
-def _matrices(values: Mapping[tuple[str, str, str], object], gains: Gains, unit: str) -> tuple[Array, Array]:
+def _matrices(values: Cells, gains: Gains, unit: str) -> tuple[Array, Array]:
     """Return values and gains ``(K, M)``, units by columns; NaN where there is none."""
     units = sorted({_unit(key, unit) for key in values})
     columns = sorted({_column(key, unit) for key in values})
@@ -210,8 +210,7 @@ def _matrices(values: Mapping[tuple[str, str, str], object], gains: Gains, unit:
     for key, value in values.items():
         place = units.index(_unit(key, unit)), columns.index(_column(key, unit))
         y[place] = gains.values[key]
-        if isinstance(value, float):
-            x[place] = value
+        x[place] = value
     return x, y
 
 
