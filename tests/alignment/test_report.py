@@ -104,20 +104,38 @@ def test_few_intermediates_conclude_nothing_and_it_is_said():
     found = report(measured("close", near()), runs(intermediates=INTERMEDIATES[:3]))
     (one,) = found.findings
     assert (one.units, one.p) == (3, pytest.approx(2 / 6))
-    assert one.verdict == "not clear"
+    assert one.verdict == "too few intermediates"
     assert math.isnan(one.partial)
     text = found.markdown()
     assert "3 intermediates are too few to conclude anything" in text
-    assert "corrected p value of 0.17" in text  # 1 / 6 with one measure
+    assert "a p value of 0.17 at best" in text  # 1 of 6 orders
     assert "too few" not in report(measured("close", near()), runs()).markdown()
 
 
+def test_many_measures_can_make_intermediates_too_few():
+    rows = [row for number in range(3) for row in measured(f"close{number}", near())]
+    text = report(rows, runs(intermediates=INTERMEDIATES[:4])).markdown()
+    assert "would have, with 3 measures compared, a p value of 0.12 at best" in text  # 3 / 24
+
+
+def test_measures_that_cannot_be_clear_correct_no_other():
+    languages = measured("language:x", {("", "", "en"): 1.0, ("", "", "de"): 2.0}, layer=None)
+    found = {one.measure: one for one in report([*measured("close", near()), *languages], runs()).findings}
+    assert found["close"].corrected == pytest.approx(2 / 720)
+    assert found["language:x"].verdict == "does not vary"  # no language gains more than the other
+
+
 def test_errors_are_told_beside_those_of_simple_baselines():
-    found = report(measured("close", near()), runs())
+    (found,) = report(measured("close", near()), runs()).findings
     # Gains 6 5 4 3 2 1: left out, the mean of the others is off by 6/5 of the distance to 3.5.
-    assert found.baselines.mean == pytest.approx(6 / 5 * (2.5 + 1.5 + 0.5) / 3)
-    # Published training rows differ from the order of the gains, so size foretells worse than the measure.
-    assert found.baselines.size > found.findings[0].error
+    assert found.error_of_mean == pytest.approx(6 / 5 * (2.5 + 1.5 + 0.5) / 3)
+    assert found.error == pytest.approx(0, abs=1e-9)
+    assert math.isnan(found.error_of_size)  # no number of training rows is published for ccg
+    # Over the same gains: without ccg and cosmosqa the others are 6 5 4 3.
+    fewer = {key: value for key, value in near().items() if key[0] not in ("ccg", "cosmosqa")}
+    (found,) = report(measured("close", fewer), runs()).findings
+    assert found.error_of_mean == pytest.approx(4 / 3 * (1.5 + 0.5) / 2)
+    assert found.error_of_size > 0.1  # published training rows are not in step with these gains
 
 
 def test_measures_of_languages_rank_languages():
@@ -165,6 +183,13 @@ def test_the_report_has_a_table_of_values_a_measure():
     line = next(line for line in text.splitlines() if line.startswith("| mnli"))
     assert [cell.strip() for cell in line.strip("|").split("|")] == ["mnli", "8.500", "51.500"]
     assert "foretell" not in text
+
+
+def test_samples_of_different_sizes_are_named():
+    rows = measured("close", near())
+    assert "cannot be compared" not in report(rows).markdown()
+    few = measured("close", {("qqp", "xnli", "sw"): 1.0}, n=(2, 9))
+    assert "cannot be compared: qqp 2, mnli 9, squad_v1 9" in report([*rows, *few]).markdown()
 
 
 def test_pictures_have_a_name_on_every_point(tmp_path):

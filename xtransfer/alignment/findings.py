@@ -46,7 +46,9 @@ class Finding:
         low: Lower end of the 95 % bootstrap interval of `rho`.
         high: Upper end.
         partial: `rho` given training size and whether both tasks are of one kind.
-        error: Mean absolute error of foretelling an intermediate left out, in points.
+        error: Mean absolute error of foretelling the gains of an intermediate left out, in points.
+        error_of_mean: The same where the mean of the other intermediates' gains is always foretold.
+        error_of_size: The same by the logarithm of training rows; NaN unless all are known.
         points: Name, target, value and gain of each point of the picture: means over what is not named.
     """
 
@@ -63,6 +65,8 @@ class Finding:
     high: float
     partial: float
     error: float
+    error_of_mean: float
+    error_of_size: float
     points: Sequence[tuple[str, str, float, float]]
     corrected: float = math.nan
 
@@ -76,6 +80,8 @@ class Finding:
         """What may be said of it, in a few words."""
         if math.isnan(self.rho):
             return "does not vary"
+        if hopeless(self.units):
+            return f"too few {self.unit}s"
         if not self.corrected < LEVEL:
             return "not clear"
         if self.better == "neither":
@@ -83,21 +89,11 @@ class Finding:
         return "ranks as the gain does" if (self.rho > 0) == (self.better == "high") else "ranks against the gain"
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """Errors of foretelling an intermediate left out without any measure, in points.
+def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[Finding], list[str]]:
+    """Return what each measure says of the gains, and what was left out.
 
-    Attributes:
-        mean: Always the mean gain of the other intermediates on that target and language.
-        size: By the logarithm of the intermediate's training rows; NaN where the numbers are not known.
-    """
-
-    mean: float
-    size: float
-
-
-def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[Finding], Baselines, list[str]]:
-    """Return what each measure says of the gains, errors to compare with, and what was left out.
+    P values are corrected for the number of findings that could be clear at all: of those with too few units it is
+    known beforehand that they cannot.
 
     Args:
         rows: What was measured.
@@ -117,31 +113,35 @@ def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[F
             notes.append(f"{name}: no pair and language that were both measured and scored")
         else:
             findings.append(_finding(own[0], values, unit, gains, seed))
-    corrected = holm([finding.p for finding in findings])
+    corrected = holm([math.nan if hopeless(finding.units) else finding.p for finding in findings])
     findings = [replace(finding, corrected=p) for finding, p in zip(findings, corrected, strict=True)]
-    x, y = _matrices(dict.fromkeys(gains.values, math.nan), gains, "intermediate")
-    sizes = _log_sizes(x, sorted({key[0] for key in gains.values}))
     measured = {row.intermediate for row in rows} - {""}
     if lost := sorted({key[0] for key in gains.values} - measured):
         notes.append(f"scored, not measured: {', '.join(lost)}")
-    known = np.isfinite(sizes).any()
-    return findings, Baselines(left_out_error(None, y), left_out_error(sizes, y) if known else math.nan), notes
+    return findings, notes
+
+
+def hopeless(units: int) -> bool:
+    """Say whether so few units cannot give a small p value, whatever the values."""
+    return smallest_p(units) >= LEVEL
 
 
 def too_few(findings: Sequence[Finding]) -> list[str]:
-    """Return what to say where there are so few units that no p value could be small enough."""
+    """Return what to say where there are so few units that no corrected p value could be small enough."""
+    tests = sum(not (math.isnan(finding.p) or hopeless(finding.units)) for finding in findings)
     notes = []
     for unit in ("intermediate", "language"):
-        own = [finding for finding in findings if finding.unit == unit]
-        if not own:
+        own = [finding.units for finding in findings if finding.unit == unit]
+        if not own or smallest_p(max(own)) * max(tests, 1) < LEVEL:
             continue
-        k, tests = max(finding.units for finding in own), sum(not math.isnan(finding.p) for finding in findings)
-        best = min(1.0, smallest_p(k) * max(tests, 1))
-        if best >= LEVEL:
-            notes.append(
-                f"{k} {unit}s are too few to conclude anything: with {tests} measures compared, even one that ranks "
-                f"them all as the gains do would have a corrected p value of {best:.2g}"
-            )
+        best, compared = (
+            min(1.0, smallest_p(max(own)) * max(tests, 1)),
+            f", with {tests} measures compared," * (tests > 1),
+        )
+        notes.append(
+            f"{max(own)} {unit}s are too few to conclude anything: even a measure that ranks them all as the gains do "
+            f"would have{compared} a p value of {best:.2g} at best"
+        )
     return notes
 
 
@@ -175,6 +175,7 @@ def _values(rows: Sequence[Alignment], gains: Gains) -> tuple[Cells, str]:
 def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) -> Finding:
     x, y = _matrices(values, gains, unit)
     low, high = interval(x, y, seed)
+    both = np.where(np.isfinite(x), y, np.nan)  # all errors are over the same gains
     units = sorted({_unit(key, unit) for key in values})
     return Finding(
         measure=row.measure,
@@ -190,6 +191,8 @@ def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) 
         high=high,
         partial=partial(x, y, _controls(values, x, units)) if unit == "intermediate" else math.nan,
         error=left_out_error(x, y) if unit == "intermediate" else math.nan,
+        error_of_mean=left_out_error(None, both) if unit == "intermediate" else math.nan,
+        error_of_size=_error_of_size(x, both, units) if unit == "intermediate" else math.nan,
         points=_points(values, gains, unit),
     )
 
@@ -232,6 +235,12 @@ def _log_sizes(x: Array, units: Sequence[str]) -> Array:
     sizes = [records[unit].sizes.get("train", 0) if unit in records else 0 for unit in units]
     column = np.array([math.log(size) if size else math.nan for size in sizes])
     return np.repeat(column[:, None], x.shape[1], axis=1)
+
+
+def _error_of_size(x: Array, y: Array, units: Sequence[str]) -> float:
+    """Return the error of foretelling by training size; NaN unless all intermediates' sizes are known."""
+    sizes = _log_sizes(x, units)
+    return left_out_error(sizes, y) if np.isfinite(sizes).all() else math.nan
 
 
 def _records() -> dict[str, Task]:

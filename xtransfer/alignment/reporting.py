@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from xtransfer.alignment.findings import Baselines, Finding, find, too_few
+from xtransfer.alignment.findings import Finding, find, too_few
 from xtransfer.alignment.gains import Gains, gains_of
 from xtransfer.alignment.rows import Alignment
 from xtransfer.alignment.scatter import scatter
@@ -29,14 +29,12 @@ class Report:
         rows: What was measured.
         gains: What runs have shown, if any were given.
         findings: One a measure and layer, the clearest first.
-        baselines: Errors to compare the findings' errors with.
         notes: What was left out, and why.
     """
 
     rows: Sequence[Alignment]
     gains: Gains | None
     findings: Sequence[Finding]
-    baselines: Baselines | None
     notes: Sequence[str]
 
     def markdown(self) -> str:
@@ -64,8 +62,8 @@ class Report:
 
     def _foretold(self) -> list[str]:
         assert self.gains is not None
-        assert self.baselines is not None
-        header = ["measure", "ranks", "n", "cells", "ρ", "95 %", "τ", "p", "corrected", "partial ρ", "error", "says"]
+        header = ["measure", "ranks", "n", "cells", "ρ", "95 %", "τ", "p", "corrected", "partial ρ"]
+        header += ["error", "of mean", "of size", "says"]
         rows = [
             [
                 one.name,
@@ -78,25 +76,24 @@ class Report:
                 _number(one.p, ".3f"),
                 _number(one.corrected, ".3f"),
                 _number(one.partial, "+.2f"),
-                _number(one.error, ".2f"),
+                *(_number(error, ".2f") for error in (one.error, one.error_of_mean, one.error_of_size)),
                 one.verdict,
             ]
             for one in self.findings
         ]
-        size = _number(self.baselines.size, ".2f") or "not known"
         explained = [
             "ρ, τ: rank correlations of values and gains within each target and language (or target and intermediate)",
             "p: by permuting whole intermediates or languages; corrected for the number of measures, after Holm",
             "95 %: bootstrap over intermediates or languages, from five on",
-            "partial ρ: given training size and whether both tasks are of one kind, from five intermediates on",
-            f"error: mean absolute error, in points, of foretelling an intermediate left out; always the mean of the "
-            f"others {_number(self.baselines.mean, '.2f') or 'not known'}, by training size {size}",
+            "partial ρ: given training size and whether both tasks are of one kind, where known; from five on",
+            "error: mean absolute error, in points, of foretelling an intermediate left out: by the measure, "
+            "by the mean of the others, by training size (where all are known)",
             "a high correlation on runs that were looked at before choosing the measure proves nothing",
         ]
         few = [f"**{note}.**" for note in too_few(self.findings)]
         seeds = ", ".join(map(str, self.gains.seeds))
         spoken = f"{len(self.gains.values)} gains, each the mean over {seeds} seed(s)."
-        table = markdown(header, rows, left=(0, 1, 11)) if rows else "No measure could be compared with a gain."
+        table = markdown(header, rows, left=(0, 1, 13)) if rows else "No measure could be compared with a gain."
         return [spoken, *few, table, _bullets(explained), *([_bullets(self.notes)] if self.notes else [])]
 
 
@@ -126,14 +123,14 @@ def report(
     if not rows:
         raise ConfigError("nothing was measured: no row to report")
     if results is None:
-        return Report(rows, None, [], None, [])
+        return Report(rows, None, [], [])
     gains = gains_of(results, metric, split, baseline, recipes)
-    findings, baselines, notes = find(rows, gains, seed)
+    findings, notes = find(rows, gains, seed)
     other = sorted(set(gains.encoders) - {row.encoder for row in rows})
     if other:
         notes.append(f"the runs have other encoders than was measured with: {', '.join(other)}")
     findings.sort(key=lambda one: (math.isnan(one.p), one.p, -abs(one.rho)))
-    return Report(rows, gains, findings, baselines, [*gains.notes, *notes])
+    return Report(rows, gains, findings, [*gains.notes, *notes])
 
 
 # ------------------------------------------------------------------ tables of values
@@ -147,7 +144,16 @@ def _head(rows: Sequence[Alignment]) -> str:
         f"rows: {sizes}, drawn by seed {', '.join(map(str, seeds)) or '–'}",
         "samples are small and drawn once: look at differences between columns, not at the second decimal",
     ]
-    return _bullets(told)
+    return _bullets([*told, *_uneven(rows)])
+
+
+def _uneven(rows: Sequence[Alignment]) -> list[str]:
+    """Return what to say where the samples of intermediates differ in size, which many measures depend on."""
+    sizes = {row.intermediate: row.n[0] for row in rows if row.scope == "states" and row.n}
+    if len(set(sizes.values())) < 2:
+        return []
+    told = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items(), key=lambda one: one[1]))
+    return [f"the samples of intermediates differ in size, and values of different sizes cannot be compared: {told}"]
 
 
 def _tables(rows: Sequence[Alignment]) -> list[str]:

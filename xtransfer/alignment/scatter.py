@@ -46,4 +46,6 @@ def _told(finding: Finding) -> str:
         return f"{finding.units} {finding.unit}s; the measure or the gain does not vary"
     within = "target and language" if finding.unit == "intermediate" else "target and intermediate"
     p = f"p = {finding.p:.3f}, corrected {finding.corrected:.3f}"
-    return f"ρ = {finding.rho:+.2f} within each {within}; {p}; {finding.units} {finding.unit}s"
+    if math.isnan(finding.corrected):
+        p = f"too few {finding.unit}s to conclude"
+    return f"ρ = {finding.rho:+.2f} within each {within}\n{p}; {finding.units} {finding.unit}s"
