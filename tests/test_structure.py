@@ -91,6 +91,8 @@ LAYERS = (
         "sharing",
         "planning",
         "plan_text",
+        "alignment",
+        "alignment.*",
     ),
     (
         "cli",
@@ -106,6 +108,7 @@ LAYERS = (
         "report",
         "catalogue",
         "ablation",
+        "align_cli",
         "__main__",
     ),
 )
@@ -291,7 +294,7 @@ def test_what_is_imported_is_declared() -> None:
         for module in modules()
         for found in imports(module)
         if (top := found.name.split(".")[0]) not in sys.stdlib_module_names | {"xtransfer"}
-        and {"yaml": "pyyaml"}.get(top, top) not in declared
+        and {"yaml": "pyyaml", "sklearn": "scikit_learn"}.get(top, top) not in declared
     ]
     report("What the package imports stands in pyproject.toml", offenders)
 

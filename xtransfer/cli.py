@@ -27,6 +27,7 @@ commands
   compare    two systems' predictions on the same examples: is one better, or is it chance?
   plot       pictures of many runs: heatmap, bars of languages, learning curves
   export     a finished stage as a folder that transformers loads, or on the Hugging Face hub
+  align      how near intermediate tasks are to targets, and whether that foretells what they gain
   tasks      the catalogue: every task, its kind, languages and scores; --docs prints docs/tasks.md;
              --mix CONFIG tells what share, steps and epochs each task of a run will get
   configs    the configurations that come with the package
@@ -70,6 +71,7 @@ def _dispatch(words: list[str]) -> int:
         "compare": _of("tables_cli", "compare"),
         "plot": _of("tables_cli", "plot"),
         "export": _of("export_cli", "export"),
+        "align": _of("align_cli", "align"),
         "tasks": _tasks,
         "configs": _configs,
     }

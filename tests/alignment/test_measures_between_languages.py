@@ -1,0 +1,78 @@
+"""Measures of translations, on states small enough to see the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xtransfer.alignment import UndefinedError
+from xtransfer.alignment.dali import dali, dali_strict
+from xtransfer.alignment.parallel import margin, mexa, retrieval_accuracy
+
+
+def at(*degrees: float) -> np.ndarray:
+    """Vectors of the plane in these directions, of different lengths."""
+    angles = np.radians(degrees)
+    lengths = np.arange(1, angles.size + 1).reshape(angles.shape)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1) * lengths[..., None]
+
+
+ENGLISH, OTHER = at(0, 40, 90), at(5, 80, 85)
+"""The second translation, at 80, is nearest to the third English sentence, at 90; 40 is nearest to 5."""
+
+
+def test_retrieval_is_the_mean_of_both_directions():
+    # English -> other: 0 finds 5, 40 finds 5 (35 off, not 80, 40 off), 90 finds 85: 2 of 3.
+    # Other -> English: 5 finds 0, 80 finds 90, 85 finds 90: 2 of 3.
+    assert retrieval_accuracy(ENGLISH, OTHER) == pytest.approx(2 / 3)
+    assert retrieval_accuracy(ENGLISH, ENGLISH[[1, 0, 2]]) == pytest.approx(1 / 3)
+    # One direction right, the other wrong: 0 and 10 both find 0 and 12; 30, whose place is 10's, finds 10.
+    assert retrieval_accuracy(at(0, 10), at(-60, 2)) == pytest.approx((0.5 + 0.5) / 2)
+
+
+def test_mexa_wants_the_pair_above_its_row_and_its_column():
+    # 0-5: 5 is nearer to 0 than to any, and 0 to 5: counts. 40-80 fails. 90-85: 5 off, 90-80 10 off, 40-85: counts.
+    assert mexa(ENGLISH, OTHER) == pytest.approx(2 / 3)
+    # Both English sentences are nearest to their translation, but the first translation is nearer to the second.
+    assert mexa(at(0, 12), at(8, 12)) == pytest.approx(1 / 2)
+
+
+def test_a_tie_is_no_match():
+    assert mexa(at(0, 0), at(0, 0)) == 0
+
+
+def test_margin_is_pairs_less_others():
+    english, other = at(0, 90), at(0, 90)
+    assert margin(english, other) == pytest.approx(1)
+    assert margin(english, other[::-1]) == pytest.approx(-1)
+
+
+def test_rows_have_to_be_as_many():
+    with pytest.raises(UndefinedError, match="2 and 3 rows"):
+        mexa(at(0, 1), at(0, 1, 2))
+
+
+# ------------------------------------------------------------------ options
+def test_dali_counts_questions_all_of_whose_options_find_themselves():
+    english = at((0, 60), (0, 60), (0, 60))
+    other = at((5, 65), (50, 60), (0, 20))
+    # Second question: 0 is nearer to 50 (its own) than to 60; 60 to 60: counts. Third: 60 is nearest to 20: counts too,
+    # its own is 20, the other 0. So all three; with the options swapped none.
+    assert dali(english, other) == 1
+    assert dali(english, other[:, ::-1]) == 0
+    assert dali(at((0, 60), (0, 60)), at((5, 65), (65, 5))) == pytest.approx(1 / 2)
+    # One option of two is not enough: 0 finds 5, but 60 is nearer to 5 than to 170.
+    assert dali(at((0, 60)), at((5, 170))) == 0
+
+
+def test_strict_dali_also_wants_pairs_nearer_than_options_of_one_language():
+    english = at((0, 60), (0, 60), (0, 60))
+    other = at((5, 65), (50, 60), (0, 20))
+    # Second: the pair 0-50 is 50 off, but 50 and 60 of the other language are 10 apart. Third: 60-20 is 40 off, 0 and
+    # 20 are 20 apart. Only the first remains.
+    assert dali_strict(english, other) == pytest.approx(1 / 3)
+
+
+def test_one_option_is_no_question():
+    with pytest.raises(UndefinedError, match="two options"):
+        dali(at((0,), (1,)), at((0,), (1,)))

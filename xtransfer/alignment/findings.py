@@ -1,0 +1,257 @@
+"""Rows of alignment joined with gains: one finding a measure and layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+
+import xtransfer.datamodules as datamodules
+from xtransfer.alignment.arrays import Array
+from xtransfer.alignment.association import (
+    holm,
+    interval,
+    kendall,
+    left_out_error,
+    partial,
+    permuted,
+    smallest_p,
+    spearman,
+)
+from xtransfer.alignment.gains import Gains
+from xtransfer.alignment.rows import Alignment
+from xtransfer.task import Task
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a measure at a layer says of the gains.
+
+    Attributes:
+        measure: Name of the measure.
+        layer: The layer; None for texts.
+        better: Which end means nearer.
+        unit: What is ranked: ``intermediate`` or ``language``.
+        units: How many of them there are.
+        cells: Values compared with gains.
+        rho: Spearman's correlation within each target and language (or target and intermediate).
+        tau: Kendall's tau-b.
+        p: Two-sided p value, by permuting units.
+        corrected: The same for all measures compared, after Holm.
+        low: Lower end of the 95 % bootstrap interval of `rho`.
+        high: Upper end.
+        partial: `rho` given training size and whether both tasks are of one kind.
+        error: Mean absolute error of foretelling the gains of an intermediate left out, in points.
+        error_of_mean: The same where the mean of the other intermediates' gains is always foretold.
+        error_of_size: The same by the logarithm of training rows; NaN unless all are known.
+        points: Name, target, value and gain of each point of the picture: means over what is not named.
+    """
+
+    measure: str
+    layer: int | None
+    better: str
+    unit: str
+    units: int
+    cells: int
+    rho: float
+    tau: float
+    p: float
+    low: float
+    high: float
+    partial: float
+    error: float
+    error_of_mean: float
+    error_of_size: float
+    points: Sequence[tuple[str, str, float, float]]
+    corrected: float = math.nan
+
+    @property
+    def name(self) -> str:
+        """Measure and layer."""
+        return self.measure if self.layer is None else f"{self.measure} (layer {self.layer})"
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of it, in a few words."""
+        if math.isnan(self.rho):
+            return "does not vary"
+        if hopeless(self.units):
+            return f"too few {self.unit}s"
+        if not self.corrected < LEVEL:
+            return "not clear"
+        if self.better == "neither":
+            return "rises with the gain" if self.rho > 0 else "falls with the gain"
+        return "ranks as the gain does" if (self.rho > 0) == (self.better == "high") else "ranks against the gain"
+
+
+def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[Finding], list[str]]:
+    """Return what each measure says of the gains, and what was left out.
+
+    P values are corrected for the number of findings that could be clear at all: of those with too few units it is
+    known beforehand that they cannot.
+
+    Args:
+        rows: What was measured.
+        gains: What runs have shown.
+        seed: Seed of permutations and resamples.
+    """
+    by_key: dict[tuple[str, int | None], list[Alignment]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, []).append(row)
+    findings, notes = [], []
+    for (measure, layer), own in by_key.items():
+        values, unit = _values(own, gains)
+        name = measure if layer is None else f"{measure} (layer {layer})"
+        if not unit:
+            notes.append(f"{name}: it is the same for all intermediates and languages, so it can rank none")
+        elif not values:
+            notes.append(f"{name}: no pair and language that were both measured and scored")
+        else:
+            findings.append(_finding(own[0], values, unit, gains, seed))
+    corrected = holm([math.nan if hopeless(finding.units) else finding.p for finding in findings])
+    findings = [replace(finding, corrected=p) for finding, p in zip(findings, corrected, strict=True)]
+    measured = {row.intermediate for row in rows} - {""}
+    if lost := sorted({key[0] for key in gains.values} - measured):
+        notes.append(f"scored, not measured: {', '.join(lost)}")
+    return findings, notes
+
+
+def hopeless(units: int) -> bool:
+    """Say whether so few units cannot give a small p value, whatever the values."""
+    return smallest_p(units) >= LEVEL
+
+
+def too_few(findings: Sequence[Finding]) -> list[str]:
+    """Return what to say where there are so few units that no corrected p value could be small enough."""
+    tests = sum(not (math.isnan(finding.p) or hopeless(finding.units)) for finding in findings)
+    notes = []
+    for unit in ("intermediate", "language"):
+        own = [finding.units for finding in findings if finding.unit == unit]
+        if not own or smallest_p(max(own)) * max(tests, 1) < LEVEL:
+            continue
+        best, compared = (
+            min(1.0, smallest_p(max(own)) * max(tests, 1)),
+            f", with {tests} measures compared," * (tests > 1),
+        )
+        notes.append(
+            f"{max(own)} {unit}s are too few to conclude anything: even a measure that ranks them all as the gains do "
+            f"would have{compared} a p value of {best:.2g} at best"
+        )
+    return notes
+
+
+# ------------------------------------------------------------------ within
+Cells = Mapping[tuple[str, str, str], float]
+
+
+def _values(rows: Sequence[Alignment], gains: Gains) -> tuple[Cells, str]:
+    """Return the value that belongs to each gain, and whether intermediates or languages are ranked by them.
+
+    Where rows of the intermediates' own encoders are there, they are taken; what tells of the pretrained encoder or of
+    a language alone can rank languages only.
+    """
+    own = [row for row in rows if row.intermediate and row.value is not None]
+    unit = "intermediate" if own else "language"
+    if not own and rows[0].scope == "labels":
+        return {}, ""
+    found: dict[tuple[str, str, str], float] = {}
+    for row in own or [row for row in rows if row.value is not None]:
+        found[row.intermediate, row.target, "" if row.scope == "labels" else row.language] = row.value or 0.0
+    told = {}
+    for i, t, code in gains.values:
+        who = i if own else ""
+        for key in ((who, t, code), (who, t, ""), (who, "", code)):
+            if key in found:
+                told[i, t, code] = found[key]
+                break
+    return told, unit
+
+
+def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) -> Finding:
+    x, y = _matrices(values, gains, unit)
+    low, high = interval(x, y, seed)
+    both = np.where(np.isfinite(x), y, np.nan)  # all errors are over the same gains
+    units = sorted({_unit(key, unit) for key in values})
+    return Finding(
+        measure=row.measure,
+        layer=row.layer,
+        better=row.better,
+        unit=unit,
+        units=len(units),
+        cells=int((np.isfinite(x) & np.isfinite(y)).sum()),
+        rho=spearman(x, y),
+        tau=kendall(x, y),
+        p=permuted(x, y, seed),
+        low=low,
+        high=high,
+        partial=partial(x, y, _controls(values, x, units)) if unit == "intermediate" else math.nan,
+        error=left_out_error(x, y) if unit == "intermediate" else math.nan,
+        error_of_mean=left_out_error(None, both) if unit == "intermediate" else math.nan,
+        error_of_size=_error_of_size(x, both, units) if unit == "intermediate" else math.nan,
+        points=_points(values, gains, unit),
+    )
+
+
+def _unit(key: tuple[str, str, str], unit: str) -> str:
+    return key[0] if unit == "intermediate" else key[2]
+
+
+def _column(key: tuple[str, str, str], unit: str) -> tuple[str, str]:
+    return (key[1], key[2]) if unit == "intermediate" else (key[1], key[0])
+
+
+def _matrices(values: Cells, gains: Gains, unit: str) -> tuple[Array, Array]:
+    """Return values and gains ``(K, M)``, units by columns; NaN where there is none."""
+    units = sorted({_unit(key, unit) for key in values})
+    columns = sorted({_column(key, unit) for key in values})
+    x, y = (np.full((len(units), len(columns)), np.nan) for _ in range(2))
+    for key, value in values.items():
+        place = units.index(_unit(key, unit)), columns.index(_column(key, unit))
+        y[place] = gains.values[key]
+        x[place] = value
+    return x, y
+
+
+def _controls(values: Cells, x: Array, units: Sequence[str]) -> Array:
+    """Return training sizes and whether the tasks are of one kind ``(2, K, M)``; NaN where a task is not known."""
+    columns = sorted({_column(key, "intermediate") for key in values})
+    records = _records()
+    alike = np.full(x.shape, np.nan)
+    for i, unit in enumerate(units):
+        for j, (target, _) in enumerate(columns):
+            if unit in records and target in records:
+                alike[i, j] = float(records[unit].kind == records[target].kind)
+    return np.stack([_log_sizes(x, units), alike])
+
+
+def _log_sizes(x: Array, units: Sequence[str]) -> Array:
+    """Return the logarithms of the published numbers of training rows ``(K, M)``; NaN where none is known."""
+    records = _records()
+    sizes = [records[unit].sizes.get("train", 0) if unit in records else 0 for unit in units]
+    column = np.array([math.log(size) if size else math.nan for size in sizes])
+    return np.repeat(column[:, None], x.shape[1], axis=1)
+
+
+def _error_of_size(x: Array, y: Array, units: Sequence[str]) -> float:
+    """Return the error of foretelling by training size; NaN unless all intermediates' sizes are known."""
+    sizes = _log_sizes(x, units)
+    return left_out_error(sizes, y) if np.isfinite(sizes).all() else math.nan
+
+
+def _records() -> dict[str, Task]:
+    """Return the records of the library's tasks by their names."""
+    classes = [getattr(datamodules, name) for name in datamodules.__all__]
+    return {cls.task.name: cls.task for cls in classes if hasattr(cls, "task")}
+
+
+def _points(values: Cells, gains: Gains, unit: str) -> list[tuple[str, str, float, float]]:
+    """Return the points of a picture: a unit and target, the means over languages or intermediates."""
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for key, value in values.items():
+        groups.setdefault((_unit(key, unit), key[1]), []).append((value, gains.values[key]))
+    return [(name, t, fmean(a for a, _ in own), fmean(b for _, b in own)) for (name, t), own in sorted(groups.items())]
