@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 WORTH = 0.9
-"""A table of which a larger share would be active is left whole."""
+"""A table of which a larger share would be trained is left whole."""
 
 
 class Words(NamedTuple):
@@ -142,9 +142,10 @@ def activate(model: PreTrainedModel, activation: Activation, name: str) -> None:
     if not table.weight.requires_grad:
         return
     words = activation.words()
-    kept = len(words.trained) + len(words.scored)
-    if kept > WORTH * len(table.weight):
-        log.info("encoder '%s': all %d words are trained, for %d of them occur", name, len(table.weight), kept)
+    # Of trained words alone, so that what is scored meanwhile changes no bit of the weights.
+    if len(words.trained) > WORTH * len(table.weight):
+        told = "encoder '%s': all %d words are trained, for %d of them occur in its training rows"
+        log.info(told, name, len(table.weight), len(words.trained))
         return
     active = ActiveEmbedding(table, words, activation.file)
     active.train(model.training)

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import platform
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -28,22 +29,12 @@ def versions() -> dict[str, str]:
 
 
 ELSEWHERE = (
-    *(
-        "benchmarks",
-        "board",
-        "bootstrap",
-        "catalogue",
-        "cli",
-        "compare",
-        "config_files",
-        "curves",
-        "errors",
-        "evaluator",
-    ),
-    *("example_scores", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "options", "pictures", "plan_cli"),
-    *("plan_text", "stage_costs"),
-    *("planning", "costs", "plots", "predictions", "provenance", "report", "results", "run_cli", "scoreboard"),
-    *("scoring_cli", "sharing", "store", "study", "study_tables", "submission", "tables", "tables_cli"),
+    *("align_cli", "alignment/*", "background", "benchmarks", "board", "bootstrap", "catalogue", "cli"),
+    *("compare", "config_files", "costs", "curves", "errors", "evaluator", "example_scores", "export_cli"),
+    *("exporting", "hf", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "model_card", "options"),
+    *("pictures", "plan_cli", "plan_text", "planning", "plots", "predictions", "provenance", "publishing"),
+    *("report", "results", "run_cli", "scoreboard", "scoring_cli", "sentence_folder", "sharing"),
+    *("stage_costs", "store", "study", "study_tables", "submission", "tables", "tables_cli", "task_models"),
 )
 """Modules that no weight depends on: they plan, score, tell, draw and keep. Any other may change what is trained."""
 
@@ -52,7 +43,8 @@ ELSEWHERE = (
 def code_digest() -> str:
     """Return a digest of the code that what is trained depends on; a version's number does not tell of a checkout."""
     package = Path(__file__).parent
-    files = [file for file in package.rglob("*.py") if file.relative_to(package).as_posix()[:-3] not in ELSEWHERE]
+    names = {file: file.relative_to(package).as_posix()[:-3] for file in package.rglob("*.py")}
+    files = [file for file, name in names.items() if not any(fnmatch(name, pattern) for pattern in ELSEWHERE)]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file.relative_to(package).as_posix()}\n".encode() + file.read_bytes())
