@@ -74,7 +74,10 @@ class Layout:
         """Tokenise texts without special tokens."""
         if not texts:
             return []
-        return [list(ids) for ids in self._tokenize(texts)["input_ids"]]
+        backend: Any = self.tokenizer.backend_tokenizer  # directly, as nothing but the ids is wanted of it
+        backend.no_truncation()
+        backend.no_padding()
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def ids_and_offsets(self, texts: Sequence[str]) -> list[tuple[Ids, list[tuple[int, int]]]]:
         """Tokenise texts; give each token's (start, end) in characters, without the white space around it."""
