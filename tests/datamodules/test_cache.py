@@ -150,6 +150,11 @@ def test_another_tokenizer(made, tiny_encoder, tmp_path):
     assert made(tokenizer=AutoTokenizer.from_pretrained(changed)) == 2
 
 
+def test_what_a_tokenizer_was_used_for_before_changes_nothing(made):
+    made.tokenizer("cat", truncation=True, max_length=3, padding="max_length")
+    assert made() == 1
+
+
 def test_another_task_record(made):
     labels = MNLI.task.labels
     assert made(task=replace(MNLI.task, labels=(labels[1], labels[0], labels[2]))) == 2

@@ -87,3 +87,16 @@ def test_collate_of_options_and_pairs():
 def test_collate_without_some_labels_has_none():
     features = [{"input_ids": [1], "labels": label, "index": 0, "part": 0, "meta": {}} for label in (0, None)]
     assert "labels" not in collate(features, 0)
+
+
+def test_texts_are_whole_whatever_the_tokenizer_was_used_for_before(tokenizer):
+    layout, text = Layout(tokenizer), "the cat sleeps in the house"
+    whole = tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokenizer([text, "cat"], truncation=True, max_length=3, padding="max_length")
+    assert layout.ids([text, "cat"]) == [whole, whole[1:2]]
+
+
+def test_collate_refuses_features_of_different_numbers_of_sequences():
+    features = [{"input_ids": ids, "labels": 0, "index": 0, "part": 0, "meta": {}} for ids in ([[1], [2]], [[1]] * 4)]
+    with pytest.raises(ValueError, match=r"as many sequences in every feature of a batch, found \[2, 4\]"):
+        collate(features, 0)

@@ -65,7 +65,10 @@ def features_of(portion: Portion, tokenizer: PreTrainedTokenizerFast, max_length
 
 def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """Return a digest of a tokenizer: its vocabulary, rules and special tokens."""
-    text = tokenizer.backend_tokenizer.to_str() + repr(tokenizer.special_tokens_map)
+    backend: Any = tokenizer.backend_tokenizer
+    backend.no_truncation()  # what a call before left behind is no part of it
+    backend.no_padding()
+    text = backend.to_str() + repr(tokenizer.special_tokens_map)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
