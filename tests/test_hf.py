@@ -26,6 +26,7 @@ from xtransfer.encoder import Encoder, load_config, load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.heads import Head
 from xtransfer.hf import PretrainedHead, load_head, task_model
+from xtransfer.pipeline import prepare
 from xtransfer.results import Results
 from xtransfer.stage_cli import parse
 
@@ -212,6 +213,16 @@ def test_labels_in_another_order_are_refused_unless_put_right(folders, tiny_enco
     xtransfer.run(config_of(tmp_path, tiny_encoder, "right", lr=0.0, heads=heads))
     new = Head.from_pretrained(tmp_path / "runs" / "right" / "1-nli" / "heads" / "mnli")
     assert torch.equal(new.state_dict()["out_proj.bias"], other.state_dict()["out_proj.bias"][[2, 0, 1]])
+
+
+def test_a_stage_is_another_if_the_head_it_takes_over_is(tiny_encoder, tmp_path):
+    body = Encoder(str(tiny_encoder)).model
+    heads = {"mnli": {"class_path": "xtransfer.hf.PretrainedHead", "init_args": {"folder": str(tmp_path / "other")}}}
+    config, found = config_of(tmp_path, tiny_encoder, "one", heads=heads), []
+    for head in [load_head_with(body, tuple(NAMES))] * 2 + [load_head_with(body, tuple(NAMES))]:
+        task_model(body, head).save_pretrained(tmp_path / "other")
+        found.append(prepare(expand(config))[0].identity)
+    assert found[0] == found[1] != found[2]
 
 
 def test_what_the_documentation_shows_can_be_parsed(tmp_path):

@@ -18,6 +18,7 @@ from xtransfer.config import Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.datamodules.determinants import alias, of_choice, of_heads, of_training
 from xtransfer.errors import ConfigError
+from xtransfer.hf import PretrainedHead
 from xtransfer.pretrained import resolve_encoder
 from xtransfer.stage_cli import StageCLI
 from xtransfer.task_metrics import judged
@@ -111,6 +112,7 @@ def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule) -> dict[st
             "encoder": encoder_digest(cli.config.model.encoder),
             "data": of_training(data),
             "heads": of_heads(specs),
+            **_taken_over(config["model"].get("heads") or {}),
             "select": [_with_alias(score, names) for score in chosen_by] or "last",
             "chosen_on": of_choice(data, specs, watched),
             "own_classes": [_own(block) for block in blocks],
@@ -176,6 +178,17 @@ def encoder_digest(name: str) -> str:
         return f"sha256:{hashlib.sha256(' '.join(told).encode()).hexdigest()}"
     found = try_to_load_from_cache(name, "config.json")
     return f"{name} @{Path(found).parent.name if isinstance(found, str) else 'unknown'}"
+
+
+def _taken_over(heads: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the digests of the task models that heads are taken over from, if there are any."""
+    blocks = {name: block for name, block in heads.items() if isinstance(block, Mapping)}
+    found = {
+        name: encoder_digest(str(block["init_args"]["folder"]))
+        for name, block in blocks.items()
+        if str(block.get("class_path")).rpartition(".")[2] == PretrainedHead.__name__
+    }
+    return {"heads_taken_over": found} if found else {}
 
 
 @cache
