@@ -251,14 +251,14 @@ def test_labels_are_named(folders, tmp_path):
 
 
 def test_labels_of_an_earlier_task_do_not_stay(folders, tmp_path):
-    xtransfer.export(
-        stage_of(module_of(folders["xlmr"], "classification"), tmp_path / "a", folders["xlmr"]), tmp_path / "b"
-    )
-    run = stage_of(module_of(tmp_path / "b", "span"), tmp_path / "c", tmp_path / "b")
-    xtransfer.export(run, tmp_path / "d")
-    config = AutoConfig.from_pretrained(tmp_path / "d")
-    assert (config.num_labels, config.problem_type) == (2, None)
-    assert "yes" not in config.label2id
+    run = stage_of(module_of(folders["xlmr"], "classification"), tmp_path / "run", folders["xlmr"])
+    xtransfer.export(run, tmp_path / "first")
+    for kind in ("span", "mlm", "multiple_choice"):
+        run = stage_of(module_of(tmp_path / "first", kind), tmp_path / kind, tmp_path / "first")
+        xtransfer.export(run, tmp_path / f"{kind}-out")
+        config = AutoConfig.from_pretrained(tmp_path / f"{kind}-out")
+        assert (config.num_labels, config.problem_type) == (2, None), kind
+        assert "yes" not in config.label2id
 
 
 def test_the_tokenizer_is_the_encoders_and_knows_its_limit(folder, tmp_path):
