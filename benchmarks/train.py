@@ -86,8 +86,8 @@ def measure(data_dir: Path | None, folder: Path, scale: Scale) -> Table:
     table.notes = [
         f"{setting.pool.told}; random weights, {scale.vocabulary:,} words, of which {setting.words:,} are said to "
         f"occur in the training rows (those measured on have fewer). One thread, CPU time, rounds in turn: "
-        f"{scale.rounds}, each of {scale.batches} batches of 16 or {scale.small} of 4, after one that is not timed. In a "
-        "round all variants see the same examples; each round draws others, and other random batches.",
+        f"{scale.rounds}, each of {scale.batches} batches of 16 or {scale.small} of 4, after one that is not timed. In "
+        "a round all variants see the same examples; each round draws others, and other random batches.",
         f"Share of real tokens in all of the pairs: padded to {scale.max_length} "
         f"{100 * sum(lengths) / (len(lengths) * scale.max_length):.1f} %, random batches of 16 padded to their longest "
         f"{100 * share_over_permutations(lengths, 16):.1f} % (10 permutations), grouped by length "
