@@ -10,16 +10,12 @@ Tables are written where all were measured. The exit status is 1 if a goal is mi
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 from benchmarks import command_line, evaluate, memory, plans, report, search, train
 from benchmarks.harness import Table
 
@@ -35,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="measure some tables, write nothing")
     parser.add_argument("--page", type=Path, help="page to write the tables into; default docs/benchmarks.md")
     options = parser.parse_args(arguments)
-    quiet()
     began, tables = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="xtransfer-bench-") as folder:
         for name in options.only:
@@ -69,16 +64,6 @@ def measured(name: str, data_dir: Path | None, folder: Path, quick: bool) -> Tab
     return groups[name]()
 
 
-def quiet() -> None:
-    """Leave out what frameworks say of themselves."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric", "xtransfer", "sentence_transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-
-
 if __name__ == "__main__":
+    report.quiet()
     sys.exit(main())

@@ -26,6 +26,8 @@ import torch
 from benchmarks import gpu_parts
 from benchmarks.examples import random_encoder, synthetic_pairs, word_tokenizer
 from benchmarks.ours import Setting
+from benchmarks.report import quiet
+from xtransfer.attention import flash_available
 
 Part = Callable[[], Any]
 
@@ -85,10 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("there is no GPU; --tiny runs on a CPU")
     if options.tiny:
         options.sizes, options.batch, options.steps = ["tiny"], 4, 3
-    from benchmarks.__main__ import quiet
-
-    quiet()
-    torch.set_float32_matmul_precision("high")
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
     report = Report(options.out, options.seconds)
     with tempfile.TemporaryDirectory(prefix="xtransfer-gpu-") as folder:
         measure(report, options, Path(folder))
@@ -125,7 +125,8 @@ def measure(report: Report, options: argparse.Namespace, folder: Path) -> None:
         report.part(f"profile {size}", 40, training.profile)
         report.part(f"score {size}", 40, lambda s=settings[size]: gpu_parts.scoring(s, options.batch))
     for size, training in work.items():
-        for name in ("ours, all words", "ours, padded", "trainer, dynamic", "trainer, flash"):
+        flash = ["trainer, flash"] if flash_available() else []
+        for name in ("ours, all words", "ours, padded", "trainer, dynamic", *flash):
             report.part(f"train {size}: {name}", 40, lambda t=training, n=name: t.measure(n))
 
 
@@ -173,4 +174,5 @@ def cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    quiet()
     sys.exit(main())

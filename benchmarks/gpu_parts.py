@@ -24,8 +24,8 @@ from xtransfer.packing import Packing
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}
 """Dense bfloat16 products a second by the makers' data sheets, by a part of the GPU's name."""
-LARGER = 3
-"""How much larger the step is in which kernels are found and compiled: batches that are not timed."""
+UNSEEN = 4
+"""Steps that are not profiled, and steps that are: in the first, memory is taken and kernels are chosen."""
 
 
 class Training:
@@ -49,25 +49,21 @@ class Training:
         return self._drawn
 
     def measure(self, name: str) -> dict[str, Any]:
-        """Train in a way, and say how fast it was; the batches are gone through once before, untimed.
+        """Train in a way, and say how fast it was; the batches are gone through twice, timed the second time.
 
         Args:
             name: The way.
         """
         lengths, examples, chosen = self.drawn()
-        setting = self.setting.but(compiled="compiled" in name)
+        setting = self.setting.but(compiled="compiled" in name, warm=self.steps)
         batches = chosen if "grouped" in name or "flash" in name else shuffled(chosen, 1)
-        # Lengths that are new are slow: kernels are chosen, memory is taken, graphs are compiled.
         cuda = torch.cuda.is_available()
-        for repeated in (False, True):
-            if cuda:
-                torch.cuda.reset_peak_memory_stats()
-            run = self._once(name, setting, examples, [batches[0], *batches])
-            if not cuda and not repeated:
-                break
-        told = self.told(run, [lengths[i] for batch in chosen for i in batch])
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        # Lengths that are new are slow: kernels are chosen, memory is taken, layers are compiled.
+        run = self._once(name, setting, examples, batches + batches)
         memory = {"peak memory, GiB": torch.cuda.max_memory_allocated() / 2**30} if cuda else {}
-        return told | memory
+        return self.told(run, [lengths[i] for batch in chosen for i in batch]) | memory
 
     def _once(self, name: str, setting: Setting, examples: Examples, batches: Batches) -> Run:
         if name.startswith("trainer"):
@@ -88,10 +84,10 @@ class Training:
 
     def profile(self) -> dict[str, Any]:
         """Say where the time of our steps goes, and how often the program waits for the GPU."""
-        lengths, _, chosen = self.drawn()
-        batches, watching = shuffled(chosen, 1)[: 3 + LARGER], Profiling(LARGER)
+        batches = (shuffled(self.drawn()[2], 1) * (2 * UNSEEN))[: 2 * UNSEEN]
+        watching = Profiling(UNSEEN)
         train(self.setting, batches, [watching])
-        return watching.found(len(batches) - LARGER)
+        return watching.found(len(batches) - UNSEEN)
 
 
 class Profiling(Callback):
@@ -161,7 +157,7 @@ def warned_syncs(counted: Counter[str]) -> Iterator[None]:
 
 
 def flops_of(setting: Setting, lengths: list[int]) -> float:
-    """Return the products of a training step over texts: 6 a weight and token, and those of attention; word look-ups none.
+    """Return the operations of training on texts: 6 a weight and token, and those of attention; looking words up is none.
 
     Args:
         setting: Names the encoder.

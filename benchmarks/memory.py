@@ -43,9 +43,9 @@ def measure(folder: Path, shape: str = "base", vocabulary: int = 250_002, words:
     full = measured("whole", encoder, vocabulary)
     table = Table("Memory of training")
     table.notes = [
-        f"{shape} size, {vocabulary:,} words, single precision. Counted: bytes of weights, gradients and optimiser after "
-        "the first step, activations left out. Peak: resident memory of a process that takes two steps of 8 short pairs, "
-        "loading included. The ratio is ours / the peer's, of the bytes counted.",
+        f"{shape} size, {vocabulary:,} words, single precision. Counted: bytes of weights, gradients, optimiser and "
+        "buffers after the first step, activations left out. Peak: resident memory of a process that takes steps of 8 "
+        "short pairs, loading included. The ratio is ours / the peer's, of the bytes counted.",
     ]
     for number in words:
         own = measured("ours", encoder, number)
@@ -93,7 +93,7 @@ class Counting(Callback):
     def on_before_zero_grad(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         """Count once the optimiser has its state."""
         if optimizer.state:
-            self.counted = count(pl_module.parameters(), optimizer.optimizer, pl_module.buffers())
+            self.counted = count(pl_module.parameters(), optimizer, pl_module.buffers())
 
 
 def of_ours(encoder: Path, words: int, folder: Path) -> Mapping[str, int]:
@@ -111,7 +111,7 @@ def of_whole(encoder: Path, vocabulary: int, folder: Path) -> Mapping[str, int]:
     examples, model = encoded(setting), model_of(setting)
     optimizer, counted = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=DECAY, fused=True), {}
     for first in (0, 8):
-        rows = [row for row in examples[first : first + 8]]
+        rows = examples[first : first + 8]
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.tensor([[*row["input_ids"], *[1] * (width - len(row["input_ids"]))] for row in rows])
         labels = torch.tensor([row["labels"] for row in rows])

@@ -40,10 +40,8 @@ def main() -> int:
     took, peak = time.monotonic() - began, _peak()
     if options.peer:
         ratios, common = compare(queries, candidates, options.block, options.peer)
-        print(
-            f"faiss and a loop take {statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f}); "
-            f"pairs in common {common:.4%}"
-        )
+        told = f"{statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"faiss and a loop take {told}; pairs in common {common:.4%}")
     print(
         f"{options.rows:,} x {options.rows:,} vectors of width {options.width}, block {options.block}, "
         f"{torch.get_num_threads()} threads: {len(pairs):,} pairs in {took:.0f} s; peak memory {peak / 2**30:.2f} GiB, "

@@ -24,8 +24,6 @@ from xtransfer.samplers import Draw, EpochBatches
 
 LR, DECAY, WARMUP, CLIP = 2e-5, 0.01, 0.1, 1.0
 """Of all variants, ours and others'."""
-WARM = 1
-"""Batches that are not timed: in the first step the optimiser makes its state."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class Setting:
         packing: Leave out padding (ours).
         active: Train the words that occur only (ours).
         compiled: Compile the layers.
+        warm: Batches that are not timed: in the first step the optimiser makes its state.
     """
 
     encoder: Path
@@ -55,6 +54,7 @@ class Setting:
     packing: bool = True
     active: bool = True
     compiled: bool = False
+    warm: int = 1
 
     def but(self, **changes: Any) -> Setting:
         """Return the same with some changes."""
@@ -120,14 +120,15 @@ class Timing(Callback):
 
     Args:
         watch: The stopwatch.
+        warm: Steps that are not timed.
     """
 
-    def __init__(self, watch: Stopwatch) -> None:
-        self.watch, self.steps = watch, 0
+    def __init__(self, watch: Stopwatch, warm: int) -> None:
+        self.watch, self.warm, self.steps = watch, warm, 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Count a batch."""
-        if batch_idx >= WARM:
+        if batch_idx >= self.warm:
             packed = pl_module.encoder.packs
             computed = len(batch["packing"].tokens) if packed else batch["input_ids"].numel()
             self.watch.count(sum(batch["packing"].lengths), computed)
@@ -135,7 +136,7 @@ class Timing(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Start after the first."""
         self.steps += 1
-        if self.steps == WARM:
+        if self.steps == self.warm:
             self.watch.begin()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
@@ -203,7 +204,7 @@ def module_of(setting: Setting, data: TaskDataModule) -> TransferModule:
 
 
 def train(setting: Setting, batches: Batches, extra: list[Callback] | None = None) -> tuple[Run, TransferModule]:
-    """Train on given batches, the first of which is not timed.
+    """Train on given batches, the first of which are not timed.
 
     Args:
         setting: With what.
@@ -219,5 +220,5 @@ def train(setting: Setting, batches: Batches, extra: list[Callback] | None = Non
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "words.safetensors"
         module.activation = Activation(lambda: words(data, setting.words, module.encoder.vocab_size), file)
-        trainer_of(setting, [Timing(watch), *(extra or [])], Path(folder)).fit(module, datamodule=data)
+        trainer_of(setting, [Timing(watch, setting.warm), *(extra or [])], Path(folder)).fit(module, datamodule=data)
     return watch.run(), module

@@ -22,7 +22,7 @@ from transformers import (
 from benchmarks.examples import PAIRS
 from benchmarks.harness import Run, Stopwatch
 from benchmarks.orders import Batches
-from benchmarks.ours import CLIP, DECAY, LR, WARM, WARMUP, Setting, check_gradients
+from benchmarks.ours import CLIP, DECAY, LR, WARMUP, Setting, check_gradients
 
 Examples = list[dict[str, Any]]
 Collator = Callable[[Examples], dict[str, Any]]
@@ -65,8 +65,8 @@ class InOrder(Trainer):
 class Watched(TrainerCallback):
     """Starts a stopwatch after the first steps, and stops it after the last."""
 
-    def __init__(self, watch: Stopwatch) -> None:
-        self.watch = watch
+    def __init__(self, watch: Stopwatch, warm: int) -> None:
+        self.watch, self.warm = watch, warm
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Refuse to time an optimiser that has nothing to do."""
@@ -74,7 +74,7 @@ class Watched(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start after the first."""
-        if state.global_step == WARM:
+        if state.global_step == self.warm:
             self.watch.begin()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -98,7 +98,7 @@ def by_trainer(
     Args:
         setting: With what.
         examples: All of the pool.
-        batches: Numbers of them; the first batch is not timed.
+        batches: Numbers of them; the first are not timed.
         whole: Pad to the maximum length.
         attention: What it computes attention with.
     """
@@ -125,7 +125,7 @@ def by_trainer(
             arguments,
             data_collator=collator(setting, whole),
             train_dataset=[examples[i] for batch in batches for i in batch],  # type: ignore[arg-type]
-            callbacks=[Watched(watch)],
+            callbacks=[Watched(watch, setting.warm)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
@@ -143,7 +143,7 @@ def by_loop(setting: Setting, examples: Examples, batches: Batches) -> Run:
     ordered: Any = [examples[i] for batch in batches for i in batch]
     loader: Any = DataLoader(ordered, batch_size=len(batches[0]), collate_fn=collator(setting))
     for number, batch in enumerate(loader):
-        if number == WARM:
+        if number == setting.warm:
             watch.begin()
         model(**batch).loss.backward()
         check_gradients(model, number)
@@ -157,7 +157,7 @@ def by_loop(setting: Setting, examples: Examples, batches: Batches) -> Run:
 
 def counted(run: Run, setting: Setting, examples: Examples, batches: Batches, whole: bool) -> Run:
     """Return a measurement with the tokens of its batches, those that were not timed left out."""
-    sizes = [[len(examples[i]["input_ids"]) for i in batch] for batch in batches[WARM:]]
+    sizes = [[len(examples[i]["input_ids"]) for i in batch] for batch in batches[setting.warm :]]
     multiple = 8 if setting.bf16 else 1
     widths = [setting.max_length if whole else -(-max(batch) // multiple) * multiple for batch in sizes]
     computed = sum(width * len(batch) for width, batch in zip(widths, sizes, strict=True))

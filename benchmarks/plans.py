@@ -1,4 +1,4 @@
-"""What a grid of runs trains with a store of stages, beside every run training all of its own; from ``xtransfer plan``."""
+"""What a grid of runs trains with a store of stages, beside every run for itself; from ``xtransfer plan``."""
 
 from __future__ import annotations
 

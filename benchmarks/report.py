@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+import warnings
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -88,3 +90,14 @@ def progress(table: Table) -> str:
     """Say in a few lines how a table came out, for the terminal."""
     lines = [f"{row.what}, beside {row.peer}: {seconds(row.values)} {row.verdict}" for row in table.rows]
     return "\n".join(f"  {line}" for line in [*lines, *(f"not measured: {line}" for line in table.absent)])
+
+
+def quiet() -> None:
+    """Leave out what frameworks say of themselves."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric", "xtransfer", "sentence_transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
