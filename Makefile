@@ -16,8 +16,9 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --use-pep517 --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 DEMO_SET := $(VENV)/.demo-set-installed
 TEST_SET := $(VENV)/.test-set-installed
+BENCH_SET := $(VENV)/.bench-set-installed
 
-.PHONY: help demo test lint check install clean
+.PHONY: help demo test bench lint check install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
@@ -27,6 +28,9 @@ demo: $(DEMO_SET) ## install, then train and score in stages on a few rows; CPU,
 
 test: $(TEST_SET) ## install, then run the tests
 	$(BIN)/python -m pytest
+
+bench: $(BENCH_SET) ## measure speed and memory beside others: DATA=folder of data sets, QUICK=1 for a look
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks $(if $(DATA),--data-dir $(DATA)) $(if $(QUICK),--quick)
 
 lint: $(TEST_SET) ## install, then run the linter, the format check and the type check
 	$(BIN)/ruff check .
@@ -61,3 +65,8 @@ $(TEST_SET): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the tests' packages into $(VENV); once, a few minutes ..."
 	@$(PIP_INSTALL) -e ".[offline,plots,alignment,peft,dev]"
 	@touch "$(DEMO_SET)" "$@"
+
+$(BENCH_SET): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the benchmarks' packages into $(VENV); once, a few minutes ..."
+	@$(PIP_INSTALL) -e ".[offline,bench]"
+	@touch "$@"

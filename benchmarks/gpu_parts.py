@@ -157,7 +157,7 @@ def warned_syncs(counted: Counter[str]) -> Iterator[None]:
 
 
 def flops_of(setting: Setting, lengths: list[int]) -> float:
-    """Return the operations of training on texts: 6 a weight and token, and those of attention; looking words up is none.
+    """Return the operations of training on texts: 6 a weight and token, and those of attention; look-ups are none.
 
     Args:
         setting: Names the encoder.
