@@ -31,10 +31,10 @@ def versions() -> dict[str, str]:
 ELSEWHERE = (
     *("align_cli", "alignment/*", "background", "benchmarks", "board", "bootstrap", "catalogue", "cli"),
     *("compare", "config_files", "costs", "curves", "errors", "evaluator", "example_scores", "export_cli"),
-    *("exporting", "hf", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "model_card", "options"),
+    *("exporting", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "model_card", "options"),
     *("pictures", "plan_cli", "plan_text", "planning", "plots", "predictions", "provenance", "publishing"),
     *("report", "results", "run_cli", "scoreboard", "scoring_cli", "sentence_folder", "sharing"),
-    *("stage_costs", "store", "study", "study_tables", "submission", "tables", "tables_cli", "task_models"),
+    *("stage_costs", "store", "study", "study_tables", "submission", "tables", "tables_cli"),
 )
 """Modules that no weight depends on: they plan, score, tell, draw and keep. Any other may change what is trained."""
 
