@@ -248,6 +248,7 @@ def test_a_broken_table_of_languages_names_its_line(tiny_encoder, tmp_path, cont
         ({"layers": [3], "measures": ["isoscore"]}, "no layer 3: 0 is the embeddings, 2 the last"),
         ({"encoders": {"mnli": "x"}}, "an encoder is given of 'mnli', which is no intermediate"),
         ({"limit": 0}, "limit is 0"),
+        ({"split": "train"}, "targets have no 'train' rows to measure; known: test, validation"),
     ],
 )
 def test_what_cannot_be_measured_is_told(tiny_encoder, given, message):

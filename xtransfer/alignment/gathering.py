@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xtransfer.alignment.parallel_rows import ENGLISH, draw_parallel
 from xtransfer.alignment.registry import BETWEEN_LANGUAGES, PAIRS, Measure
-from xtransfer.alignment.samples import Sample, draw
+from xtransfer.alignment.samples import Sample, draw, task_data
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, nearest
 
 log = logging.getLogger(__name__)
+
+SPLITS = ("test", "validation")
 
 Key = tuple[str, str, str]
 """Role (``intermediate``, ``target``, ``training``, ``english``, ``other``), task and language of a sample."""
@@ -59,16 +62,32 @@ class Tasks:
         every = [*self.intermediates, *self.targets, *([self.parallel] if self.parallel else [])]
         return {data.record.name: data.length for data in every}
 
-    def check_encoders(self, encoders: Mapping[str, str]) -> None:
-        """Check that the encoders given belong to intermediates.
 
-        Raises:
-            ConfigError: One does not.
-        """
-        names = [data.record.name for data in self.intermediates]
-        for name in encoders:
-            if name not in names:
-                raise ConfigError(f"an encoder is given of '{name}', which is no intermediate{nearest(name, names)}")
+def tasks_of(
+    intermediates: Sequence[str | TaskDataModule],
+    targets: Sequence[str | TaskDataModule],
+    parallel: str | TaskDataModule | None,
+    encoders: Collection[str],
+    options: Mapping[str, Any],
+) -> Tasks:
+    """Return the tasks by their names.
+
+    Args:
+        intermediates: Names, or DataModules.
+        targets: The same.
+        parallel: Data set of translations, if there is one.
+        encoders: Intermediates whose encoders are given.
+        options: Arguments of the DataModules.
+
+    Raises:
+        ConfigError: There is no such task, or an encoder is that of no intermediate.
+    """
+    first, second = ([task_data(name, options) for name in names] for names in (intermediates, targets))
+    names = [data.record.name for data in first]
+    for name in encoders:
+        if name not in names:
+            raise ConfigError(f"an encoder is given of '{name}', which is no intermediate{nearest(name, names)}")
+    return Tasks(first, second, task_data(parallel, options) if parallel else None)
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,17 @@ class Draws:
     limit: int | None
     seed: int
     split: str
+
+    def __post_init__(self) -> None:
+        """Check both.
+
+        Raises:
+            ConfigError: No row would be drawn, or the split is another one.
+        """
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; at least 1 row has to be drawn")
+        if self.split not in SPLITS:
+            raise ConfigError(f"targets have no '{self.split}' rows to measure{nearest(self.split, SPLITS)}")
 
 
 def gather(

@@ -13,12 +13,12 @@ from typing import Any, Literal
 import torch
 
 from xtransfer.alignment.arrays import UndefinedError
-from xtransfer.alignment.gathering import Draws, Key, Tasks, gather, possible
+from xtransfer.alignment.gathering import Draws, Key, gather, possible, tasks_of
 from xtransfer.alignment.languages import read_languages
 from xtransfer.alignment.parallel_rows import options
 from xtransfer.alignment.registry import BETWEEN_LANGUAGES, Measure, chosen
 from xtransfer.alignment.rows import Alignment
-from xtransfer.alignment.samples import Sample, task_data
+from xtransfer.alignment.samples import Sample
 from xtransfer.alignment.states import States, encode
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.encoder import Encoder, check_tokenizer, load_tokenizer
@@ -48,7 +48,7 @@ def measure(
     """Measure how near intermediate tasks are to targets, and languages to English, in texts and in an encoder.
 
     English training rows of intermediates are compared with test rows of targets in each language, whose labels are not
-    looked at; measures of labels take the targets' training rows.
+    looked at. Measures of labels look at the targets' own training rows.
 
     Args:
         intermediates: Names of tasks, or DataModules.
@@ -56,9 +56,9 @@ def measure(
         data_dir: Folder with the data sets' own files; without it the hub is read.
         encoder: Name of the pretrained encoder.
         encoders: Intermediate -> folder of the encoder that training on it left, e.g. ``runs/mnli/1-mnli/encoder``.
-        layers: After which layers states are read, 0 being the embeddings, or ``all``; default the last.
+        layers: After which layers states are read, the embeddings being 0, or ``all``; default the last.
         languages: Languages of the targets, and those compared with English; default all the targets have.
-        limit: Rows drawn of each task and language.
+        limit: Rows drawn of each task and language, all if there are fewer.
         seed: By which they are drawn.
         measures: Names of measures; default all. Those that lack what they need are left out, and named in the log.
         parallel: Data set of translations, for measures between languages, e.g. ``Tatoeba`` or ``XNLI``.
@@ -69,26 +69,16 @@ def measure(
         A row a measure, pair, language and layer; where it is not defined its value is None, and the row says why.
 
     Raises:
-        ConfigError, DataError: A name is unknown, a setting does not fit, or a data set cannot be read.
+        ConfigError: A name is unknown, or a setting does not fit.
+        DataError: A data set cannot be read.
     """
+    draws = Draws(limit, seed, split)
     given: dict[str, Any] = {"data_dir": data_dir, "tokenizer": encoder, "seed": seed, "evaluate": []}
-    first, second = ([task_data(name, given) for name in names] for names in (intermediates, targets))
-    tasks = Tasks(first, second, task_data(parallel, given) if parallel else None)
+    tasks = tasks_of(intermediates, targets, parallel, encoders or {}, given)
+    table = read_languages(Path(language_table)) if language_table else {}
     wanted, codes = possible(chosen(measures), bool(parallel), bool(encoders)), tasks.languages(languages)
-    tasks.check_encoders(encoders or {})
-    samples, own = gather(tasks, codes, wanted, Draws(_checked(limit), seed, split)), dict(encoders or {})
-    run = _Run(encoder, own, seed, wanted, samples, tasks.lengths())
-    return run.everything(layers, _table(language_table), {code for known in codes.values() for code in known})
-
-
-def _checked(limit: int | None) -> int | None:
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit is {limit}; at least 1 row has to be drawn")
-    return limit
-
-
-def _table(path: Path | None) -> Mapping[str, Mapping[str, float]]:
-    return read_languages(Path(path)) if path else {}
+    run = _Run(encoder, encoders or {}, seed, wanted, gather(tasks, codes, wanted, draws), tasks.lengths())
+    return run.everything(layers, table, {code for own in codes.values() for code in own})
 
 
 @dataclass
