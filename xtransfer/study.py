@@ -10,6 +10,7 @@ from statistics import fmean
 
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.results import Results, Row
+from xtransfer.study_cells import missing, regrouped
 
 NONE = "none"
 """Name of the row of models that saw no task before the target's own."""
@@ -79,6 +80,7 @@ def lay_out(
     baseline: str = NONE,
     recipes: Mapping[str, str] | None = None,
     tasks: Sequence[str] = (),
+    by: tuple[str, str] = ("intermediate", "target"),
 ) -> Study:
     """Lay out result rows by intermediate task and target.
 
@@ -94,6 +96,7 @@ def lay_out(
         recipes: Target -> the intermediate that its published recipe has, e.g. ``{"xcopa": "siqa"}``: there it is no
             intermediate but the baseline, and what came before it is told without it.
         tasks: The tasks to keep; default all.
+        by: What stands in the place of intermediates and of targets: these, or axes of a sweep.
 
     Raises:
         ConfigError: No row is left, or there is no such task, score or baseline.
@@ -113,14 +116,15 @@ def lay_out(
     for key, rows in cells.items():
         # Where a target and an intermediate task are one task, the stage that others start from is not the target's.
         cells[key] = [row for row in rows if (row.run, row.stage) not in handed_on] or rows
-    more += _averaged(cells)
+    cells = regrouped(cells, by, results.sweep)
+    more += _averaged(cells) + missing(results.sweep)
     names = list(dict.fromkeys(name for name, _ in cells))
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
     development = [row for row in kept if row.split == "validation" and row.main]
     study = Study(cells, {}, split, baseline if baseline in names else "", [*notes, *more])
     study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(development, rows))}
-    return study if tasks else _without_intermediates(study, handed_on)
+    return study if tasks or by[0] != "intermediate" else _without_intermediates(study, handed_on)
 
 
 def newest(results: Iterable[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
