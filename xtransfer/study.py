@@ -110,20 +110,18 @@ def lay_out(
     left_out = {row.task for row in kept} - {row.task for row in chosen}
     if left_out and not tasks:
         notes.append((OTHERS, f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"))
-    chosen = [row for row in chosen if not tasks or row.task in tasks]
-    cells, more = _cells(chosen, recipes or {})
+    cells, more = _cells([row for row in chosen if not tasks or row.task in tasks], recipes or {})
     handed_on = {(row.run, name) for row in kept for name in (row.chain[:-1] if row.stage in row.chain else row.chain)}
     for key, rows in cells.items():
         # Where a target and an intermediate task are one task, the stage that others start from is not the target's.
         cells[key] = [row for row in rows if (row.run, row.stage) not in handed_on] or rows
     cells = regrouped(cells, by, results.sweep)
     more += _averaged(cells) + missing(results.sweep)
-    names = list(dict.fromkeys(name for name, _ in cells))
+    names = {name for name, _ in cells}
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
-    development = [row for row in kept if row.split == "validation" and row.main]
     study = Study(cells, {}, split, baseline if baseline in names else "", [*notes, *more])
-    study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(development, rows))}
+    study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(kept, rows))}
     return study if tasks or by[0] != "intermediate" else _without_intermediates(study, handed_on)
 
 
@@ -262,10 +260,10 @@ def _without_intermediates(study: Study, handed_on: Collection[tuple[str, str]])
     return study
 
 
-def _of_stage(development: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+def _of_stage(kept: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     """Return the development rows of the stages that these rows come from: of their task, else of the one there is."""
     stages = {identity(row) for row in rows}
-    found = [row for row in development if identity(row) in stages]
+    found = [row for row in kept if row.split == "validation" and row.main and identity(row) in stages]
     tasks = {row.task for row in found}
     wanted = {row.task for row in rows} & tasks or (tasks if len(tasks) == 1 else set())
     return [row for row in found if row.task in wanted]

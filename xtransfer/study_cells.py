@@ -116,9 +116,9 @@ def regrouped(
     if by == ("intermediate", "target"):
         return dict(cells)
     known = ["intermediate", "target", "seed", *(sweep.axes if sweep else ())]
-    for name in by:
-        if name not in known:
-            raise ConfigError(f"no rows or columns '{name}'{nearest(name, known)}")
+    for what, name, legal in (("rows", by[0], known), ("columns", by[1], [*known, "language", "best"])):
+        if name not in legal:
+            raise ConfigError(f"no {what} '{name}'{nearest(name, legal)}")
     targets = list(dict.fromkeys(target for _, target in cells))
     if len(targets) > 1 and "target" not in by:
         raise ConfigError(f"rows {by[0]} and columns {by[1]} are of one target each: choose a task of {targets}")

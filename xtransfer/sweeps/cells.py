@@ -24,8 +24,8 @@ Axes = Mapping[str, Sequence[Any]]
 
 Pairs = list[tuple[str, Any]]
 NONE = "none"
-LONGEST = 64
-"""Characters of a cell's name, which is that of a folder."""
+LONGEST = 57
+"""Characters of a cell's name, which is that of a folder; a digest of seven more may follow."""
 SHARES = "store" in RUN_KEYS
 """Whether runs can share the stages they have in common."""
 
@@ -97,10 +97,11 @@ def cells_of(
     if not axes:
         raise ConfigError("a sweep needs axes: --axes.seed_everything '[1, 2, 3]', or `axes` in its configuration")
     named = [list(zip(_names(axis, values), values, strict=True)) for axis, values in axes.items()]
-    cells = []
-    for combination in itertools.product(*named):
+    cells, combinations = [], list(itertools.product(*named))
+    joined = ["-".join(short for short, _ in combination) for combination in combinations]
+    names = _distinct([_fitting(name) for name in joined], [_text(combination) for combination in combinations])
+    for name, combination in zip(names, combinations, strict=True):
         chosen = dict(zip(axes, combination, strict=True))
-        name = _fitting("-".join(short for short, _ in combination))
         told = {axis: short for axis, (short, _) in chosen.items()}
         try:
             plan = _plan(config, {axis: value for axis, (_, value) in chosen.items()}, folder, overrides, name)
@@ -180,9 +181,13 @@ def _names(axis: str, values: Sequence[Any]) -> list[str]:
     """
     if twice := [text for text, times in Counter(map(_text, values)).items() if times > 1]:
         raise ConfigError(f"axes.{axis}: {twice[0]:.60} is there twice")
-    names = [_name(axis, value) for value in values]
-    often = {name for name, times in Counter(names).items() if times > 1}
-    return [f"{n}-{_digest(_text(v), 4)}" if n in often else n for n, v in zip(names, values, strict=True)]
+    return _distinct([_name(axis, value) for value in values], [_text(value) for value in values])
+
+
+def _distinct(names: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return names that name different folders also where case does not count: a digest is added to equal ones."""
+    often = {name for name, times in Counter(name.lower() for name in names).items() if times > 1}
+    return [f"{n}-{_digest(text, 6)}" if n.lower() in often else n for n, text in zip(names, texts, strict=True)]
 
 
 def _name(axis: str, value: Any) -> str:
