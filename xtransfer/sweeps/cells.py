@@ -46,6 +46,11 @@ class Cell:
     plan: Plan
     stages: Mapping[str, str]
 
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The folders of its stages."""
+        return {stage.name: self.plan.folder / f"{stage.number}-{stage.name}" for stage in self.plan.stages}
+
     def document(self) -> str:
         """Return the run's configuration as YAML, complete: `expand` makes the same plan of it."""
         head: dict[str, Any] = {"name": self.plan.name, "out_dir": str(self.plan.out_dir)}

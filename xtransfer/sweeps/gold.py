@@ -8,7 +8,6 @@ from pathlib import Path
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.example_scores import TASKS
-from xtransfer.hand_over import stage_folder
 from xtransfer.kinds import KINDS
 from xtransfer.significance import gold_of
 from xtransfer.stage_cli import data_of, parse
@@ -31,7 +30,7 @@ def write_gold(cells: Sequence[Cell], folder: Path) -> None:
             if (key := looks_alike(stage)) in seen:
                 continue
             seen.add(key)
-            for portion in data_of(parse(stage, stage_folder(cell.plan, stage))).portions("test"):
+            for portion in data_of(parse(stage, cell.folders[stage.name])).portions("test"):
                 if portion.task.name not in TASKS:
                     continue
                 suffix = TASKS[portion.task.name].suffix

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xtransfer.hand_over import stage_folder
 from xtransfer.sweeps.attempts import Attempt, fit_command, reason
 from xtransfer.sweeps.cells import SHARES, Cell
 from xtransfer.sweeps.claims import BUSY, holder
@@ -61,6 +60,7 @@ class Item:
         job: Its present attempt.
         tries: How many attempts this call has made.
         again: When to look at it again, if another sweep runs it.
+        freed: Whether it was seen free while its record said that it runs.
         began: When its present attempt was started.
         seen: How far it has come.
         untrained: The digests of its stages that are not known to be trained.
@@ -71,6 +71,7 @@ class Item:
     job: Job | None = None
     tries: int = 0
     again: float = 0.0
+    freed: bool = False
     began: float = 0.0
     seen: Seen = field(default_factory=Seen)
     untrained: set[str] = field(default_factory=set)
@@ -125,8 +126,8 @@ class Schedule:
     def _item(self, cell: Cell, fingerprint: str) -> Item:
         """Return a cell with what is known of it: done only if configuration, data and folder are as they were."""
         record = Record.load(self.path(cell, "json"))
-        stages = [stage_folder(cell.plan, stage).name for stage in cell.plan.stages]
-        whole = all((cell.plan.folder / name / "DONE").is_file() for name in stages)
+        stages = [folder.name for folder in cell.folders.values()]
+        whole = all((folder / "DONE").is_file() for folder in cell.folders.values())
         if not (record.state == "done" and record.fingerprint == fingerprint and whole):
             record.state = "waiting"
         elif record.values == cell.values:
@@ -195,24 +196,25 @@ class Schedule:
         if time.monotonic() < item.again:
             return False
         if who := holder(self.path(item.cell, "lock")):
-            item.record.state, item.record.reason = "elsewhere", f"run by {who}"
+            item.record.state, item.record.reason, item.freed = "elsewhere", f"run by {who}", False
             item.again = time.monotonic() + ELSEWHERE
             return False
-        if item.record.state == "elsewhere":
-            found = Record.load(self.path(item.cell, "json"))
-            same = found.fingerprint == item.record.fingerprint and found.time > self.began
-            item.record = found if same else item.record
-            if found.state == "done" and same:
-                self._trained(set(item.untrained))
-            if found.state in ("done", "failed") and same:
+        found = Record.load(self.path(item.cell, "json"))
+        if found.fingerprint == item.record.fingerprint and found.time > self.began:
+            if found.state in ("done", "failed"):
+                item.record = found
+                self._trained(set(item.untrained) if found.state == "done" else set())
                 return False
-        item.record.reason, item.record.state = "", "waiting"
+            if found.state == "running" and not item.freed:  # it has ended this moment, or its sweep was killed
+                item.record.state, item.freed, item.again = "elsewhere", True, time.monotonic() + ELSEWHERE
+                return False
+        item.record.reason, item.record.state, item.freed = "", "waiting", False
         return True
 
     def _note_trained(self, item: Item) -> None:
         """Note which of a cell's shared stages are trained."""
-        done = [s for s in item.cell.plan.stages if (stage_folder(item.cell.plan, s) / "DONE").is_file()]
-        self._trained({item.cell.stages[stage.name] for stage in done} & item.untrained)
+        done = [stage for stage, folder in item.cell.folders.items() if (folder / "DONE").is_file()]
+        self._trained({item.cell.stages[stage] for stage in done} & item.untrained)
 
     def _trained(self, digests: set[str]) -> None:
         for item in self.items:
