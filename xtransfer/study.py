@@ -45,6 +45,7 @@ class Study:
         development: The same for development rows, each under the targets whose stage they come from.
         split: What the rows of `cells` served as.
         baseline: The intermediate that the others are compared with; empty if there is none.
+        by: What its rows and columns are.
         notes: What was left out or pooled: the target it is about, or nothing if it is about all, and the words.
     """
 
@@ -52,6 +53,7 @@ class Study:
     development: dict[tuple[str, str], list[Row]]
     split: str
     baseline: str
+    by: tuple[str, str] = ("intermediate", "target")
     notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -120,7 +122,7 @@ def lay_out(
     names = {name for name, _ in cells}
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
-    study = Study(cells, {}, split, baseline if baseline in names else "", [*notes, *more])
+    study = Study(cells, {}, split, baseline if baseline in names else "", by, [*notes, *more])
     study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(kept, rows))}
     return study if tasks or by[0] != "intermediate" else _without_intermediates(study, handed_on)
 
