@@ -209,7 +209,9 @@ def _table(
         written.append(told)
     cells = [list(row) for row in zip(*written, strict=True)]
     baseline = study.baseline if relative else ""
-    return Table(title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline)
+    return Table(
+        title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline
+    )
 
 
 def _best(column: Sequence[Scores], lowest: bool) -> list[int]:

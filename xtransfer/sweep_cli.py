@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ has failed; several may work on one folder.
   --engine NAME            local (default), slurm or ray
   --slurm.KEY VALUE        what a cell asks of SLURM, e.g. --slurm.partition gpu --slurm.gpus_per_node 1
   --ray.KEY VALUE          what a cell asks of ray, e.g. --ray.num_gpus 1
-  --check                  check all cells, name them, and stop
+  --check                  check all cells, say what will be trained and what it costs, and stop
   --KEY VALUE              a setting for all cells, as for `xtransfer fit`
 
 The exit status is 1 if a cell has failed, and 130 after Ctrl-C or SIGTERM: the cells have then written snapshots.
@@ -52,6 +53,7 @@ def sweep(words: list[str]) -> int:
     overrides = [(k, v) for k, v in pairs if k not in OPTIONS and k.split(".")[0] not in ("axes", "slurm", "ray")]
     _check_keys(overrides)
     settings = _settings(pairs, engine)
+    from xtransfer import planning
     from xtransfer.run_cli import quiet
     from xtransfer.sweeps import sweeping
     from xtransfer.sweeps.checking import checked
@@ -60,7 +62,8 @@ def sweep(words: list[str]) -> int:
     planned = sweeping.plan(files, axes, options.get("out_dir"), overrides)
     if check:
         checked(planned.cells)
-        print("\n".join([*(cell.name for cell in planned.cells), f"{len(planned.cells)} cells, nothing wrong"]))
+        print(planning.plan([copy.deepcopy(cell.plan) for cell in planned.cells]).text())
+        print("\n".join(["", *(cell.name for cell in planned.cells), f"{len(planned.cells)} cells, nothing wrong"]))
         return 0
     items = sweeping.conduct(planned, engine=engine, settings=settings, **numbers)
     failed = [item for item in items if item.record.state == "failed"]

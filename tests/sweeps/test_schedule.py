@@ -195,9 +195,8 @@ def test_a_sweep_that_is_stopped_lets_its_cells_write_snapshots(cell_runs, tmp_p
     assert work(planned(tmp_path)) == {"seed1": "done", "seed2": "done", "seed3": "done"}
 
 
-def test_cells_that_share_a_stage_do_not_wait_for_each_other(cell_runs, tmp_path, monkeypatch):
+def test_cells_that_share_a_stage_do_not_wait_for_each_other(cell_runs, tmp_path):
     """Of two workers, the second takes a cell with another first stage, until that of the first cell is trained."""
-    monkeypatch.setattr(schedule, "SHARES", True)
     cell_runs("finish 1-before\nsleep 0.2\nfinish 2-target")
     script = tmp_path / "cell.sh"
     script.write_text(script.read_text().replace("finish 1-before", "sleep 0.2\nfinish 1-before"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from xtransfer.config import NAME, RUN_KEYS, Plan, Stage, expand
+from xtransfer.config import NAME, Plan, Stage, expand
 from xtransfer.config_files import composed, find, merge
 from xtransfer.errors import ConfigError, nearest
 
@@ -26,8 +26,6 @@ Pairs = list[tuple[str, Any]]
 NONE = "none"
 LONGEST = 57
 """Characters of a cell's name, which is that of a folder; a digest of seven more may follow."""
-SHARES = "store" in RUN_KEYS
-"""Whether runs can share the stages they have in common."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class Cell:
     def document(self) -> str:
         """Return the run's configuration as YAML, complete: `expand` makes the same plan of it."""
         head: dict[str, Any] = {"name": self.plan.name, "out_dir": str(self.plan.out_dir)}
-        if getattr(self.plan, "store", None) is not None:
-            head["store"] = str(self.plan.store)  # type: ignore[attr-defined,unused-ignore]
+        if self.plan.store is not None:
+            head["store"] = str(self.plan.store)
         told = ", ".join(f"{axis}: {value}" for axis, value in self.values.items())
         whole = head | {"stages": {stage.name: _block(stage) for stage in self.plan.stages}}
         return f"# A cell of a sweep; {told}.\n" + yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
@@ -129,7 +127,7 @@ def _plan(
         else:
             pairs += _flat(axis, value)
     pairs += [("name", name), ("out_dir", str(folder / "runs"))]
-    if SHARES and whole.get("store") is None and "store" not in dict(overrides):
+    if "store" not in whole and "store" not in dict(overrides):
         pairs.append(("store", str(folder / "store")))
     return expand(whole, pairs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def write_gold(cells: Sequence[Cell], folder: Path) -> None:
             if (key := looks_alike(stage)) in seen:
                 continue
             seen.add(key)
-            for portion in data_of(parse(stage, cell.folders[stage.name])).portions("test"):
+            for portion in data_of(parse(copy.deepcopy(stage), cell.folders[stage.name])).portions("test"):
                 if portion.task.name not in TASKS:
                     continue
                 suffix = TASKS[portion.task.name].suffix

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xtransfer.sweeps.attempts import Attempt, fit_command, reason
-from xtransfer.sweeps.cells import SHARES, Cell
+from xtransfer.sweeps.cells import Cell
 from xtransfer.sweeps.claims import BUSY, holder
 from xtransfer.sweeps.engines import Engine, Job
 from xtransfer.sweeps.records import Record, now
@@ -170,7 +170,7 @@ class Schedule:
         for item in self.items:
             if len(running) + len(chosen) >= engine.room:
                 break
-            if item.job or not item.open or (SHARES and item.untrained & busy) or not self._ours(item):
+            if item.job or not item.open or self._waits(item, busy) or not self._ours(item):
                 continue
             chosen.append(item)
             busy |= item.untrained
@@ -190,6 +190,10 @@ class Schedule:
         ]
         for item, job in zip(chosen, engine.start(attempts), strict=True):
             item.job, item.began, item.seen = job, time.monotonic(), Seen()
+
+    def _waits(self, item: Item, busy: set[str]) -> bool:
+        """Say whether a cell would wait for a stage that another one trains now."""
+        return item.cell.plan.store is not None and bool(item.untrained & busy)
 
     def _ours(self, item: Item) -> bool:
         """Say whether a cell is free; if another sweep has it, or has ended it meanwhile, note that."""
