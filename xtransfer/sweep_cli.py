@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtransfer.errors import ConfigError, nearest
+from xtransfer.options import chosen
 
 SWEEP_HELP = """\
 usage: xtransfer sweep CONFIG [CONFIG ...] --axes.KEY VALUES [--axes.KEY VALUES ...] [options] [--KEY VALUE ...]
@@ -22,6 +23,7 @@ has failed; several may work on one folder.
   --out_dir DIR            the sweep's folder (default: sweeps/NAME, by the name of the configuration)
   --workers N              cells that run at a time (default: 1; on a cluster as many as there is room for)
   --retries N              how often a cell that failed is tried again (default: 1)
+  --resume never           begin interrupted stages anew, as needed when their settings have changed (default: auto)
   --engine NAME            local (default), slurm or ray
   --slurm.KEY VALUE        what a cell asks of SLURM, e.g. --slurm.partition gpu --slurm.gpus_per_node 1
   --ray.KEY VALUE          what a cell asks of ray, e.g. --ray.num_gpus 1
@@ -34,7 +36,7 @@ The exit status is 1 if a cell has failed, and 130 after Ctrl-C or SIGTERM: the 
   xtransfer table sweeps/mnli_then_tydiqa --significance
 """
 
-OPTIONS = ("out_dir", "workers", "retries", "engine")
+OPTIONS = ("out_dir", "workers", "retries", "engine", "resume")
 
 
 def sweep(words: list[str]) -> int:
@@ -65,7 +67,8 @@ def sweep(words: list[str]) -> int:
         print(planning.plan([copy.deepcopy(cell.plan) for cell in planned.cells]).text())
         print("\n".join(["", *(cell.name for cell in planned.cells), f"{len(planned.cells)} cells, nothing wrong"]))
         return 0
-    items = sweeping.conduct(planned, engine=engine, settings=settings, **numbers)
+    resume: Any = chosen({"resume": str(options.get("resume", "auto"))}, "resume", ("auto", "never"), "auto")
+    items = sweeping.conduct(planned, engine=engine, settings=settings, resume=resume, **numbers)
     failed = [item for item in items if item.record.state == "failed"]
     print(_outcome(planned, len(items) - len(failed)))
     for item in failed:

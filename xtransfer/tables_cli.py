@@ -80,7 +80,7 @@ def table(words: list[str]) -> int:
         return 0
     known = ("rows", "columns", "difference", "format", "output", "labels", *STUDY_KEYS)
     names, options = split(words, known, ("best", "significance"))
-    for flag in {"best", "significance"} & set(options):
+    for flag in [flag for flag in ("significance", "best") if flag in options]:
         if other := {"best", "significance", "columns", "rows", "difference"} & set(options) - {flag}:
             raise ConfigError(f"--{flag} is a table of its own: leave out --{min(other)}")
     if "labels" in options and "significance" not in options:

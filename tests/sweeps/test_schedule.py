@@ -38,7 +38,9 @@ def cell_runs(monkeypatch, tmp_path):
     def runs(text: str) -> Path:
         script = tmp_path / "cell.sh"
         script.write_text(CELL + text)
-        monkeypatch.setattr(schedule, "fit_command", lambda config: ("/bin/sh", str(script), str(config)))
+        monkeypatch.setattr(
+            schedule, "fit_command", lambda config, resume: ("/bin/sh", str(script), str(config), resume)
+        )
         return script
 
     monkeypatch.setattr(schedule, "PAUSE", 0.02)
@@ -92,6 +94,20 @@ def test_a_failing_cell_stops_no_other_and_says_why(cell_runs, tmp_path):
     assert reasons == ["torch.OutOfMemoryError: no room", "stage 'xnli': no rows", ""]
     assert [item.record.attempts for item in found.items] == [3, 1, 1]  # what has to be mended is not tried again
     assert Record.load(tmp_path / "cells/seed1.json").reason == "torch.OutOfMemoryError: no room"
+
+
+def test_an_interrupted_cell_is_begun_anew_only_at_the_first_try(cell_runs, tmp_path):
+    cell_runs('echo "$2" >> "$(dirname "$1")/../resume"\n[ "$count" -gt 1 ] || exit 1\nfinish 1-xnli')
+    cells = cells_of({"data": "XNLI"}, {"seed_everything": [1]}, tmp_path)
+    work(Schedule(tmp_path, cells, {"seed1": "x"}, 1, resume="never"))
+    assert (tmp_path / "resume").read_text().split() == ["never", "auto"]
+
+
+def test_a_message_of_several_lines_is_told_whole(cell_runs, tmp_path):
+    cell_runs('echo "xtransfer: it was begun with another configuration:"; echo "  lr: 1 -> 2"; echo "undo it"; exit 2')
+    found = planned(tmp_path, seeds=(1,))
+    work(found)
+    assert found.items[0].record.reason == "it was begun with another configuration: lr: 1 -> 2 undo it"
 
 
 @pytest.mark.parametrize(("retries", "state"), [(1, "done"), (0, "failed")])
@@ -151,7 +167,7 @@ from xtransfer.sweeps import schedule
 from xtransfer.sweeps.cells import cells_of
 from xtransfer.sweeps.engines import Local
 folder = Path(sys.argv[1])
-schedule.fit_command = lambda config: ("/bin/sh", sys.argv[2], str(config))
+schedule.fit_command = lambda config, resume: ("/bin/sh", sys.argv[2], str(config))
 cells = cells_of({"data": "XNLI"}, {"seed_everything": [1, 2, 3]}, folder)
 found, stop = schedule.Schedule(folder, cells, dict.fromkeys((c.name for c in cells), "x"), 0), schedule.Stop()
 with stop.heeded():

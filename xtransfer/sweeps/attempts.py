@@ -20,6 +20,9 @@ from xtransfer.sweeps.claims import BUSY
 TAIL = 65536
 """Bytes at the end of a log that are looked at."""
 BEGINS = "=== attempt"
+OWN = "xtransfer: "
+LONGEST = 500
+"""Characters of a reason."""
 ERROR = re.compile(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b|xtransfer: )")
 
 
@@ -92,9 +95,9 @@ def tell(process: subprocess.Popen[bytes], at_once: bool = False) -> None:
             process.send_signal(signal.SIGTERM)
 
 
-def fit_command(config: Path) -> tuple[str, ...]:
+def fit_command(config: Path, resume: str = "auto") -> tuple[str, ...]:
     """Return the command that runs a cell."""
-    words = (sys.executable, "-m", "xtransfer.cli", "fit", "--config", str(config))
+    words = (sys.executable, "-m", "xtransfer.cli", "fit", "--config", str(config), "--resume", resume)
     return (*words, "--trainer.enable_progress_bar", "false")
 
 
@@ -114,7 +117,10 @@ def reason(status: int, log: Path) -> str:
     if status < 0:
         name = signal.Signals(-status).name
         return f"ended by {name}" + (" (the system may have been out of memory)" if name == "SIGKILL" else "")
-    lines = [line.strip() for line in last_words(log).splitlines() if line.strip()]
-    errors = [line for line in lines[1:] if ERROR.match(line)]
-    told = errors[-1].removeprefix("xtransfer: ") if errors else lines[-1] if len(lines) > 1 else "it said nothing"
+    lines = [line.strip() for line in last_words(log).splitlines()[1:] if line.strip()]
+    errors = [number for number, line in enumerate(lines) if ERROR.match(line)]
+    told = lines[errors[-1]] if errors else lines[-1] if lines else "it said nothing"
+    if told.startswith(OWN):  # a message of ours is the last that is said, in however many lines
+        told = " ".join(lines[errors[-1] :]).removeprefix(OWN)
+        told = told if len(told) <= LONGEST else f"{told[: LONGEST - 4]} ..."
     return told if status in (1, 2) else f"exit status {status}: {told}"

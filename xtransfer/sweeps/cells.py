@@ -60,15 +60,18 @@ class Cell:
 
 
 def read_configs(files: Sequence[str | Path]) -> tuple[dict[str, Any], str]:
-    """Return the configuration of some files, the later laid over the earlier, and the name of the last.
+    """Return the configuration of some files, the later laid over the earlier, and its name, as `config.read` does.
 
     Raises:
         ConfigError: A file does not exist or is broken.
     """
     config: dict[str, Any] = {}
+    name = "sweep"
     for file in files:
-        config = merge(config, composed(find(file)[0]))
-    return config, Path(files[-1]).stem
+        path = find(file)[0]
+        own = composed(path)
+        config, name = merge(config, own), name if set(own) == {"trainer"} else path.stem
+    return config, name
 
 
 def cells_of(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xtransfer.sweeps.attempts import Attempt, fit_command, reason
 from xtransfer.sweeps.cells import Cell
@@ -93,10 +93,18 @@ class Schedule:
         cells: The cells.
         fingerprints: Cell -> digest of its configuration and data.
         retries: How often a cell is tried again.
+        resume: ``never``: interrupted stages are begun anew, at the first try.
     """
 
-    def __init__(self, folder: Path, cells: Sequence[Cell], fingerprints: Mapping[str, str], retries: int) -> None:
-        self.folder, self.retries = folder, retries
+    def __init__(
+        self,
+        folder: Path,
+        cells: Sequence[Cell],
+        fingerprints: Mapping[str, str],
+        retries: int,
+        resume: Literal["auto", "never"] = "auto",
+    ) -> None:
+        self.folder, self.retries, self.resume = folder, retries, resume
         self.began = now()
         self.items = [self._item(cell, fingerprints[cell.name]) for cell in cells]
 
@@ -181,7 +189,7 @@ class Schedule:
             item.record.save(self.path(item.cell, "json"))
         attempts = [
             Attempt(
-                fit_command(self.path(item.cell, "yaml")),
+                fit_command(self.path(item.cell, "yaml"), "auto" if item.tries else self.resume),
                 self.path(item.cell, "lock"),
                 self.path(item.cell, "log"),
                 Path.cwd(),

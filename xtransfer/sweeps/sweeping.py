@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xtransfer.config import parse_overrides
 from xtransfer.errors import ConfigError
@@ -45,6 +45,7 @@ def sweep(
     engine: str = "local",
     settings: object = None,
     retries: int = 1,
+    resume: Literal["auto", "never"] = "auto",
 ) -> Results:
     """Run a configuration once for each combination of some settings' values; what the command ``sweep`` does.
 
@@ -62,6 +63,8 @@ def sweep(
         engine: ``local``, ``slurm`` or ``ray``.
         settings: A `Slurm` or a `Ray`, settings of the engine.
         retries: How often a cell that failed is tried again.
+        resume: ``never``: stages that were interrupted are begun anew, as they have to be when their settings have
+            changed.
 
     Returns:
         The scores of all cells that are done; `Results.sweep` tells of the others.
@@ -71,7 +74,7 @@ def sweep(
         KeyboardInterrupt: After Ctrl-C, SIGTERM or SIGHUP; the cells have written snapshots.
     """
     planned = plan(config, axes, out_dir, overrides)
-    items = conduct(planned, workers, engine, settings, retries)
+    items = conduct(planned, workers, engine, settings, retries, resume)
     for item in items:
         if item.record.state == "failed":
             log.warning("%s", failure(planned, item))
@@ -101,7 +104,12 @@ def plan(
 
 
 def conduct(
-    planned: Sweep, workers: int | None = None, engine: str = "local", settings: object = None, retries: int = 1
+    planned: Sweep,
+    workers: int | None = None,
+    engine: str = "local",
+    settings: object = None,
+    retries: int = 1,
+    resume: Literal["auto", "never"] = "auto",
 ) -> list[Item]:
     """Check and run the cells of a sweep; arguments and errors are those of `sweep`."""
     if retries < 0:
@@ -112,7 +120,7 @@ def conduct(
         path, text = planned.folder / "cells" / f"{cell.name}.yaml", cell.document()
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write(path, text)
-    schedule = Schedule(planned.folder, planned.cells, fingerprints, retries)
+    schedule = Schedule(planned.folder, planned.cells, fingerprints, retries, resume)
     progress, stop = Progress(runner.room), Stop()
     with stop.heeded():
         write_gold(planned.cells, planned.folder / "labels")

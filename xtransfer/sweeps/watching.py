@@ -11,6 +11,7 @@ from xtransfer.sweeps.attempts import last_words
 
 STAGE = re.compile(r"^\[(\d+)/(\d+)\] ([\w.-]+): (.*)$")
 WAITS = re.compile(r"waiting for it$")
+SCORE = re.compile(r"val/[^/]+/[^/]+/[^/]+")
 END = 8192
 """Bytes at the end of a stage's log that are looked at."""
 
@@ -60,7 +61,9 @@ def _logged(path: Path) -> tuple[int, str]:
     rows = [dict(zip(header, line.split(","), strict=True)) for line in lines if line.count(",") == len(header) - 1]
     steps = [int(row["step"]) + 1 for row in rows if row.get("step", "").isdigit()]
     for row in reversed(rows):
-        scores = {name: value for name, value in row.items() if name.startswith("val/") and value}
+        scores = {
+            name: value for name, value in row.items() if name.startswith("val/") and name.count("/") == 3 and value
+        }
         for name, value in sorted(scores.items(), key=lambda pair: not pair[0].endswith("/mean")):
             if re.fullmatch(r"-?\d+(\.\d+)?", value):
                 return max(steps, default=0), f"{name} {float(value):.1f}"
