@@ -12,6 +12,8 @@ from xtransfer.config_files import composed, shipped
 from xtransfer.datamodules import COPA, SIQA, XCOPA
 from xtransfer.pipeline import run
 from xtransfer.stage_cli import parse
+from xtransfer.sweeps.cells import looks_alike
+from xtransfer.sweeps.sweeping import plan
 
 DATA = Path(__file__).parent / "data"
 
@@ -207,7 +209,8 @@ RUNS = {
 RECIPES = [name for name in shipped() if name.startswith(("protocols/", "paper/"))]
 MIXES = [name for name in shipped() if name.startswith("multitask")]
 """The mix of all intermediate tasks, alone and with each target after it."""
-COMPLETE = [name for name in shipped() if not name.startswith("trainer/") and name not in (*RECIPES, *MIXES)]
+SWEEPS = [name for name, path in shipped().items() if "axes" in composed(path)]
+COMPLETE = [name for name in shipped() if not name.startswith("trainer/") and name not in (*RECIPES, *MIXES, *SWEEPS)]
 
 # The published recipes run alone, or a target of Phang et al. 2020 laid over an intermediate task.
 RECIPE_RUNS = [
@@ -304,6 +307,17 @@ def test_trainer_settings_are_laid_under_another_configuration(name, tmp_path):
     assert stage.config["trainer"] == alone["trainer"] | composed(shipped()["zero_shot_xnli.yaml"])["trainer"]
     parsed = parse(stage, tmp_path).config.trainer
     assert {key: parsed[key] for key in alone["trainer"]} == alone["trainer"]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "number"), [("phang2020.yaml", "none-xnli", 90), ("small/sweep.yaml", "none-XNLI-seed1", 40)]
+)
+def test_every_stage_of_a_sweep_parses(name, first, number, tmp_path):
+    cells = plan(name, out_dir=tmp_path).cells
+    assert (cells[0].name, len(cells)) == (first, number)
+    for stage in {looks_alike(stage): stage for cell in cells for stage in cell.plan.stages}.values():
+        assert parse(stage, tmp_path).config.model.encoder in ("xlm-roberta-large", "offline-small")
+    assert set(SWEEPS) == {"phang2020.yaml", "small/sweep.yaml"}
 
 
 @pytest.mark.parametrize("name", COMPLETE)

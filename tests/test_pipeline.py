@@ -14,7 +14,8 @@ from xtransfer.config import expand
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.module import TransferModule
 from xtransfer.pipeline import evaluate, layers, prepare, run
-from xtransfer.results import Results, table
+from xtransfer.results import Results
+from xtransfer.run_table import table
 
 DATA = Path(__file__).parent / "data"
 

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from xtransfer.errors import DataError
-from xtransfer.results import Results, Row, markdown, table
+from xtransfer.results import Results, Row, markdown
+from xtransfer.run_table import table
 
 
 def row(language: str = "en", value: float = 50.0, **fields) -> Row:

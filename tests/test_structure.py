@@ -24,7 +24,7 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "benchmarks", "results", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
+    ("errors", "task", "benchmarks", "results", "run_table", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
     (
         "encoder",
         "hardware",
@@ -55,6 +55,7 @@ LAYERS = (
         "evaluator",
         "example_scores",
         "compare",
+        "significance",
         "curves",
         "plots",
         "mix_plot",
@@ -93,6 +94,8 @@ LAYERS = (
         "plan_text",
         "alignment",
         "alignment.*",
+        "sweeps",
+        "sweeps.*",
     ),
     (
         "cli",
@@ -101,6 +104,7 @@ LAYERS = (
         "export_cli",
         "options",
         "tables_cli",
+        "sweep_cli",
         "mix_cli",
         "scoring_cli",
         "scoreboard",

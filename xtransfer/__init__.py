@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from xtransfer.pipeline import expand, run
     from xtransfer.planning import plan
     from xtransfer.results import Results
+    from xtransfer.sweeps.sweeping import sweep
     from xtransfer.task import Source, Task
 
 __version__ = "0.1.0"
 
-__all__ = ["Encoder", "Results", "Source", "Task", "TransferModule", "__version__", "expand", "export", "plan", "run"]
+__all__ = [
+    "Encoder",
+    "Results",
+    "Source",
+    "Task",
+    "TransferModule",
+    "__version__",
+    "expand",
+    "export",
+    "plan",
+    "run",
+    "sweep",
+]
 
 _HOME = {
     "Encoder": "xtransfer.encoder",
@@ -32,6 +45,7 @@ _HOME = {
     "export": "xtransfer.exporting",
     "plan": "xtransfer.planning",
     "run": "xtransfer.pipeline",
+    "sweep": "xtransfer.sweeps.sweeping",
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and so finds a misspelt name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,32 @@ class Difference:
     def is_clear(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
+
+
+def two_sided(p: float, samples: int) -> float:
+    """Return how probable a difference of either sign is by chance, from the share of resamples with the other sign.
+
+    Resamples are as few as they are: one is added on either side, so that nothing has no probability at all (Davison
+    and Hinkley 1997, 4.2).
+
+    Args:
+        p: The share.
+        samples: Number of resamples.
+    """
+    return min(1.0, 2 * (round(p * samples) + 1) / (samples + 1))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return probabilities corrected for their number, in the same order (Holm 1979).
+
+    The smallest of n is multiplied by n, the next by n - 1, and so on; none becomes smaller than the one before. Where
+    only those below 5 % are called clear, the chance that any of them is there by chance is at most 5 %.
+    """
+    corrected, least = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = least
+    return corrected
 
 
 def first(means: Array) -> Array:

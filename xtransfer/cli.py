@@ -17,6 +17,7 @@ usage: xtransfer COMMAND [--config FILE ...] [--KEY VALUE ...]
 commands
   fit        train every stage of a configuration, hand the encoder over, score it in every language
   plan       which stages the runs of several configurations share, and what they cost, before any is trained
+  sweep      a run for each combination of settings, here or on a cluster: intermediates, targets, seeds, rates
   validate   development scores of a finished run
   test       test scores of a finished run
   layers     development scores of every encoder layer in retrieval, to choose one by
@@ -65,6 +66,7 @@ def _dispatch(words: list[str]) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         **{name: _running(name) for name in ("fit", "validate", "test", "predict", "layers")},
         "plan": _of("plan_cli", "plan"),
+        "sweep": _of("sweep_cli", "sweep"),
         "score": _of("scoring_cli", "score"),
         "labels": _of("scoring_cli", "labels"),
         "table": _of("tables_cli", "table"),

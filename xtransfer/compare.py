@@ -120,7 +120,7 @@ def compare(
     counts, left_out = _read(record, (predictions_of(a), predictions_of(b)), labels, metric)
     together = are_parallel(record, counts)
     groups = [list(counts.values())] if together else [[pair] for pair in counts.values()]
-    languages, mean = _differences(groups, record.pooled, samples, seed)
+    languages, mean = paired_differences(groups, record.pooled, samples, seed)
     return Comparison(
         task=record,
         metric=metric,
@@ -170,7 +170,7 @@ def are_parallel(task: BenchmarkTask, counts: Mapping[str, tuple[Counts, Counts]
     return task.form in ("answers", "rankings") and len(set().union(*keys)) < sum(map(len, keys))
 
 
-def _differences(
+def paired_differences(
     groups: Sequence[Sequence[tuple[Counts, Counts]]], pooled: bool, samples: int, seed: int
 ) -> tuple[list[Compared], Compared]:
     """Return the comparison in each language, and of their mean; languages of one group are drawn together."""

@@ -140,6 +140,8 @@ def expand(config: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (),
         ConfigError: A stage is badly named, starts from one that is not before it, or does not exist.
     """
     whole = copy.deepcopy(dict(config))
+    if "axes" in whole:
+        raise ConfigError("it has `axes`, so it is not one run but many: xtransfer sweep CONFIG")
     for key, value in overrides:
         if key in ("name", "out_dir", "store"):
             whole[key] = value

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xtransfer.pretrained import OFFLINE
-from xtransfer.results import Results, Row, markdown, table
+from xtransfer.results import Results, Row, markdown
+from xtransfer.run_table import table
 from xtransfer.versions import versions
 
 USE = {

@@ -12,13 +12,14 @@ from xtransfer import plots
 from xtransfer.curves import LOG, read_curves
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.results import Results
-from xtransfer.study import Study, lay_out
+from xtransfer.study import NONE, Study, lay_out
 from xtransfer.study_tables import by_language, by_target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg")
+KINDS_OF_PICTURES = ("heatmap", "languages", "curves")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,63 @@ def of_logs(folders: Iterable[Path]) -> Iterator[Picture]:
             if curves.losses or curves.scores:
                 name = f"curves-{file_name(stage.resolve().parent.name)}-{file_name(stage.resolve().name)}"
                 yield Picture(name, plots.learning_curves(curves))
+
+
+def one(
+    results: Results,
+    kind: str = "heatmap",
+    task: str | None = None,
+    path: Path | None = None,
+    metric: str | None = None,
+    baseline: str = NONE,
+    recipes: Mapping[str, str] | None = None,
+    run: str | None = None,
+    stage: str | None = None,
+) -> Figure:
+    """Return one picture of results.
+
+    Args:
+        results: Rows of any number of runs, or of a sweep.
+        kind: ``heatmap``: intermediates by targets; ``languages``: the languages of one target; ``curves``: training
+            loss and development scores of one stage.
+        task: For ``languages`` the target, for ``heatmap`` the only one; may be left out if there is only one.
+        path: Where it is saved, if it is; the suffix is the format.
+        metric: As for `lay_out`.
+        baseline: As for `lay_out`.
+        recipes: As for `lay_out`.
+        run: For ``curves`` the run; may be left out if there is only one.
+        stage: For ``curves`` the stage; default the run's last.
+
+    Raises:
+        ConfigError: There is no such picture, or it is not clear of what.
+        DataError: The stage has no logs.
+    """
+    if kind not in KINDS_OF_PICTURES:
+        raise ConfigError(f"no picture '{kind}'{nearest(kind, KINDS_OF_PICTURES)}")
+    if kind == "curves":
+        return plots.learning_curves(read_curves(_stage_of(results, run, stage)), path)
+    study = lay_out(results, metric, "test", baseline, recipes, [task] if task else [])
+    if kind == "heatmap":
+        return plots.heatmap(by_target(study), path)
+    if len(study.targets) > 1:
+        raise ConfigError(f"a picture of languages is of one target: choose a task of {study.targets}")
+    return plots.language_bars(by_language(study, study.targets[0]), path)
+
+
+def _stage_of(results: Results, run: str | None, stage: str | None) -> Path:
+    """Return the folder of a run's stage, the last one if none is named."""
+    runs = list(dict.fromkeys(row.run for row in results))
+    if run is None and len(runs) != 1:
+        raise ConfigError(f"learning curves are of one run: choose a run of {runs}")
+    rows = [row for row in results if row.run == (run or runs[0])]
+    if stage is not None:
+        rows = [row for row in rows if row.stage == stage]
+    if not rows:
+        wanted = f"run '{run or runs[0]}'" + (f", stage '{stage}'" if stage else "")
+        raise ConfigError(f"no scores of the {wanted}{nearest(run or '', runs)}")
+    folder = Path(rows[-1].config_file).parent
+    moved = results.sweep.folders.get(rows[-1].run) if results.sweep else None
+    return folder if moved is None else moved / folder.name
 
 
 def save(pictures: Iterable[Picture], folder: Path, form: str = "png") -> dict[Path, Picture]:

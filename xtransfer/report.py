@@ -9,7 +9,8 @@ import yaml
 
 from xtransfer.config import Plan
 from xtransfer.datamodules.portion import describe
-from xtransfer.results import MEAN, Results, markdown, table
+from xtransfer.results import MEAN, Results, markdown
+from xtransfer.run_table import table
 from xtransfer.stage_cli import parse
 from xtransfer.steps import Step
 

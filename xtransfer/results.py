@@ -6,12 +6,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtransfer.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from xtransfer.study_cells import Cells
     from xtransfer.tables import Table
 
 MEAN, GAP = "mean", "gap"
@@ -104,10 +109,11 @@ class Results:
 
     Args:
         rows: The rows.
+        sweep: What is known of the sweep they come from; None: they come from no sweep.
     """
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self.rows = list(rows)
+    def __init__(self, rows: Iterable[Row] = (), sweep: Cells | None = None) -> None:
+        self.rows, self.sweep = list(rows), sweep
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -119,13 +125,16 @@ class Results:
 
     @classmethod
     def load(cls, *paths: Path) -> Results:
-        """Read ``results.jsonl`` files, or those in the folders given.
+        """Read ``results.jsonl`` files, those in the folders of runs or stages, or those of all cells of a sweep.
 
         Raises:
             DataError: There is none, or a line is broken; names file and line.
         """
+        from xtransfer.study_cells import files_of
+
         rows = []
-        for path in map(Path, paths):
+        files, sweep = files_of(paths)
+        for path in files:
             file = path / "results.jsonl" if path.is_dir() else path
             if not file.is_file():
                 raise DataError(f"no results in {path}: expected {file}")
@@ -134,7 +143,7 @@ class Results:
                     rows.append(Row(**json.loads(line)))
                 except (json.JSONDecodeError, TypeError) as error:
                     raise DataError(f"{file}:{number}: not a result: {error}") from error
-        return cls(rows)
+        return cls(rows, sweep)
 
     def append(self, path: Path) -> None:
         """Add the rows to a file, one JSON object a line, flushed to the disk."""
@@ -162,7 +171,14 @@ class Results:
 
     def where(self, **wanted: Any) -> Results:
         """Return the rows whose fields have these values, e.g. ``where(task="xnli", main=True)``."""
-        return Results(row for row in self.rows if all(getattr(row, k) == v for k, v in wanted.items()))
+        chosen = (row for row in self.rows if all(getattr(row, k) == v for k, v in wanted.items()))
+        return Results(chosen, self.sweep)
+
+    def of_runs(self, runs: Sequence[str]) -> Results:
+        """Return the rows of some runs."""
+        from xtransfer.study_cells import of_runs
+
+        return of_runs(self, runs)
 
     def languages(self) -> list[str]:
         """Return the languages in order of their codes, English first."""
@@ -191,30 +207,50 @@ class Results:
         baseline: str = "none",
         recipes: Mapping[str, str] | None = None,
         difference: bool = True,
+        rows: str = "intermediate",
     ) -> Table:
         """Return the intermediate tasks' scores as a table; `xtransfer.study_tables` says how they are laid out.
 
+        Of a sweep, rows and columns may also be its axes, e.g. ``rows="model.lr"``.
+
         Args:
             columns: ``target``: a column a target task, or ``language``: the languages of one target; ``best``: the
-                intermediate chosen on development rows, for each target.
+                intermediate chosen on development rows, for each target; ``seed``, or an axis of the sweep.
             task: Only this task; may be left out with ``language`` if there is only one.
             metric: Name of the score; default each task's main score.
             split: ``test`` or ``validation``.
             baseline: The intermediate that the others are compared with; ``none`` is no intermediate task.
             recipes: Target -> the intermediate that is part of its published recipe, e.g. ``{"xcopa": "siqa"}``.
             difference: Tell differences to the baseline, or else scores.
+            rows: ``intermediate``, or as for `columns`.
 
         Raises:
             ConfigError: A name is unknown, or no row is left.
         """
         from xtransfer.study import lay_out
-        from xtransfer.study_tables import tables
+        from xtransfer.study_tables import COLUMNS, tables
 
-        study = lay_out(self, metric, split, baseline, recipes, [task] if task else [])
-        found = tables(study, columns, difference)
+        across = "target" if columns in COLUMNS else columns
+        study = lay_out(self, metric, split, baseline, recipes, [task] if task else [], (rows, across))
+        found = tables(study, columns if columns in COLUMNS else "target", difference)
         if len(found) > 1:
             raise ConfigError(f"{len(found)} targets have a table each: choose a task of {study.targets}")
         return found[0]
+
+    def to_frame(self) -> DataFrame:
+        """Return the scores as a pandas data frame: a row a score, none twice, a sweep's axes as columns too."""
+        from xtransfer.study_cells import frame
+
+        return frame(self)
+
+    def gains(self, **options: Any) -> Any:
+        """Return the differences to the baseline and how sure they are; see `xtransfer.significance.gains`."""
+        return import_module("xtransfer.significance").gains(self, **options)  # a layer up: it reads predictions
+
+    def plot(self, kind: str = "heatmap", task: str | None = None, path: Path | None = None, **options: Any) -> Figure:
+        """Return a picture of the scores; see `xtransfer.pictures.one`, which takes the same arguments."""
+        figure: Figure = import_module("xtransfer.pictures").one(self, kind, task, path, **options)  # a layer up
+        return figure
 
 
 def _origin(line: str) -> tuple[str, str] | None:
@@ -242,56 +278,3 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequenc
 
     rule = "|".join("-" * (w + 1) + ("-" if i in left else ":") for i, w in enumerate(widths))
     return "\n".join([line(cells[0]), f"|{rule}|", *map(line, cells[1:])])
-
-
-def table(results: Results) -> str:
-    """Return a run's scores: one table a task and score, stages as rows, languages as columns, with mean and gap.
-
-    A task's main score comes first. Development scores are told of tasks that have no test scores.
-    """
-    tested = {row.task for row in results.where(split="test")}
-    shown = Results(row for row in results if row.split == "test" or row.task not in tested)
-    tasks = dict.fromkeys(row.task for row in shown)
-    parts = []
-    for task in tasks:
-        rows = shown.where(task=task)
-        metrics = dict.fromkeys([row.metric for row in rows.where(main=True)] + [row.metric for row in rows])
-        parts += [_one_table(rows.where(metric=metric)) for metric in metrics]
-    return "\n\n".join(parts)
-
-
-def _one_table(chosen: Results) -> str:
-    """Return one task's table; two stages that differ in what came before are compared in a last row."""
-    stages = list(dict.fromkeys(row.stage for row in chosen))
-    values = {stage: chosen.where(stage=stage).by_language() for stage in stages}
-    columns = [c for c in [*chosen.languages(), MEAN, GAP] if any(c in row for row in values.values())]
-    digits = 2 if chosen.rows[0].metric in LESS_IS_BETTER else 1
-    chains = {stage: chosen.where(stage=stage).rows[-1].chain for stage in stages}
-    rows = [
-        [
-            _label(chains[stage], stage),
-            *[f"{values[stage][c]:.{digits}f}" if c in values[stage] else "" for c in columns],
-        ]
-        for stage in stages
-    ]
-    longer, alone = [s for s in stages if len(chains[s]) > 1], [s for s in stages if len(chains[s]) == 1]
-    note = ""
-    if len(longer) == len(alone) == 1:
-        shared = {row.language for row in chosen.where(stage=longer[0])} & {
-            row.language for row in chosen.where(stage=alone[0])
-        }
-        both = Results(row for row in chosen if row.language in shared)
-        a, b = (both.where(stage=stage).by_language() for stage in (*longer, *alone))
-        rows.append(["difference", *[f"{a[c] - b[c]:+.{digits}f}" if c in a and c in b else "" for c in columns]])
-        if len(shared) < len(chosen.languages()):
-            note = f"\n\ndifference: mean and gap over the languages that both have ({', '.join(both.languages())})"
-    counted = {row.n for row in chosen}
-    n = f"{min(counted)}" if len(counted) == 1 else f"{min(counted)} to {max(counted)}"
-    first = chosen.rows[0]
-    split = f"{first.split} rows" if first.rows == first.split else f"{first.split} rows ({first.rows})"
-    title = f"{first.task}: {first.metric} {unit(first.metric)}, {split}, {n} examples a language"
-    return f"{title}\n\n{markdown(['trained on', *columns], rows)}{note}"
-
-
-def _label(chain: Sequence[str], stage: str) -> str:
-    return " → ".join(chain if stage in chain else [*chain, f"{stage} (not trained)"])

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.results import Results, Row
+from xtransfer.study_cells import missing, regrouped
 
 NONE = "none"
 """Name of the row of models that saw no task before the target's own."""
@@ -44,6 +45,7 @@ class Study:
         development: The same for development rows, each under the targets whose stage they come from.
         split: What the rows of `cells` served as.
         baseline: The intermediate that the others are compared with; empty if there is none.
+        by: What its rows and columns are.
         notes: What was left out or pooled: the target it is about, or nothing if it is about all, and the words.
     """
 
@@ -51,6 +53,7 @@ class Study:
     development: dict[tuple[str, str], list[Row]]
     split: str
     baseline: str
+    by: tuple[str, str] = ("intermediate", "target")
     notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -79,6 +82,7 @@ def lay_out(
     baseline: str = NONE,
     recipes: Mapping[str, str] | None = None,
     tasks: Sequence[str] = (),
+    by: tuple[str, str] = ("intermediate", "target"),
 ) -> Study:
     """Lay out result rows by intermediate task and target.
 
@@ -94,6 +98,7 @@ def lay_out(
         recipes: Target -> the intermediate that its published recipe has, e.g. ``{"xcopa": "siqa"}``: there it is no
             intermediate but the baseline, and what came before it is told without it.
         tasks: The tasks to keep; default all.
+        by: What stands in the place of intermediates and of targets: these, or axes of a sweep.
 
     Raises:
         ConfigError: No row is left, or there is no such task, score or baseline.
@@ -107,20 +112,19 @@ def lay_out(
     left_out = {row.task for row in kept} - {row.task for row in chosen}
     if left_out and not tasks:
         notes.append((OTHERS, f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"))
-    chosen = [row for row in chosen if not tasks or row.task in tasks]
-    cells, more = _cells(chosen, recipes or {})
+    cells, more = _cells([row for row in chosen if not tasks or row.task in tasks], recipes or {})
     handed_on = {(row.run, name) for row in kept for name in (row.chain[:-1] if row.stage in row.chain else row.chain)}
     for key, rows in cells.items():
         # Where a target and an intermediate task are one task, the stage that others start from is not the target's.
         cells[key] = [row for row in rows if (row.run, row.stage) not in handed_on] or rows
-    more += _averaged(cells)
-    names = list(dict.fromkeys(name for name, _ in cells))
+    cells = regrouped(cells, by, results.sweep)
+    more += _averaged(cells) + missing(results.sweep)
+    names = {name for name, _ in cells}
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
-    development = [row for row in kept if row.split == "validation" and row.main]
-    study = Study(cells, {}, split, baseline if baseline in names else "", [*notes, *more])
-    study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(development, rows))}
-    return study if tasks else _without_intermediates(study, handed_on)
+    study = Study(cells, {}, split, baseline if baseline in names else "", by, [*notes, *more])
+    study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(kept, rows))}
+    return study if tasks or by[0] != "intermediate" else _without_intermediates(study, handed_on)
 
 
 def newest(results: Iterable[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
@@ -258,10 +262,10 @@ def _without_intermediates(study: Study, handed_on: Collection[tuple[str, str]])
     return study
 
 
-def _of_stage(development: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+def _of_stage(kept: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     """Return the development rows of the stages that these rows come from: of their task, else of the one there is."""
     stages = {identity(row) for row in rows}
-    found = [row for row in development if identity(row) in stages]
+    found = [row for row in kept if row.split == "validation" and row.main and identity(row) in stages]
     tasks = {row.task for row in found}
     wanted = {row.task for row in rows} & tasks or (tasks if len(tasks) == 1 else set())
     return [row for row in found if row.task in wanted]

@@ -11,7 +11,6 @@ from xtransfer.results import GAP, LESS_IS_BETTER, MEAN, unit
 from xtransfer.study import Scores, Study, common_languages, differing, scores, uneven_seeds
 from xtransfer.tables import Cell, Table, seed_counts
 
-CORNER = "intermediate"
 COLUMNS = ("target", "language", "best")
 
 
@@ -210,7 +209,9 @@ def _table(
         written.append(told)
     cells = [list(row) for row in zip(*written, strict=True)]
     baseline = study.baseline if relative else ""
-    return Table(title, (CORNER, *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline)
+    return Table(
+        title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline
+    )
 
 
 def _best(column: Sequence[Scores], lowest: bool) -> list[int]:

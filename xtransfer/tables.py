@@ -34,6 +34,7 @@ class Cell:
         signed: Whether it is a difference, and written with its sign.
         best: Whether it is the best of its column.
         text: Words in place of a number.
+        clear: Whether it is a difference that chance among the examples does not explain.
     """
 
     value: float | None = None
@@ -42,13 +43,15 @@ class Cell:
     signed: bool = False
     best: bool = False
     text: str = ""
+    clear: bool = False
 
     def plain(self, with_seeds: bool = False) -> str:
-        """Return it to one decimal, e.g. ``+1.2 ± 0.3 (3)``; the number of seeds in brackets only if asked for."""
+        """Return it to one decimal, a star where it is clear, e.g. ``+1.2* ± 0.3 (3)``; seeds only if asked for."""
         if self.value is None:
             return self.text or MISSING
         rounded = round(self.value, 1) + 0.0  # not -0.0
         told = f"{rounded:+.1f}" if self.signed and rounded else f"{rounded:.1f}"
+        told += "*" if self.clear else ""
         told += "" if self.spread is None else f" ± {self.spread:.1f}"
         return told + (f" ({self.seeds})" if with_seeds else "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.options import chosen, listed, number, split, wants_help
@@ -25,11 +26,15 @@ TABLE_HELP = f"""\
 usage: xtransfer table RUNS... [options]
 
 Intermediate tasks as rows, targets as columns: means over languages, the baseline's scores and the differences to it.
-RUNS are folders of runs or stages, or results.jsonl files; rows of several runs and seeds are put together.
+RUNS are folders of sweeps, runs or stages, or results.jsonl files; rows of several runs and seeds are put together.
 
-  --columns target|language    targets (default), or one table a target of its languages, with mean and transfer gap
+  --columns target|language    targets (default), or one table a target of its languages, with mean and transfer gap;
+                               or seed, or an axis of a sweep, e.g. model.lr
+  --rows intermediate          what the rows are: intermediates (default), target, seed, or an axis of a sweep
   --best                       per target the intermediate chosen on development rows, and its test scores
-  --rows intermediate          what the rows are (there is no other choice yet)
+  --significance               a star on differences that are not by chance among the examples: paired bootstrap of the
+                               predictions, corrected by Holm; of runs outside of sweeps with --labels
+  --labels DIR                 labels, as `xtransfer labels` writes them
   --difference yes|no          differences to the baseline (default), or scores
   --format NAME                markdown (default), latex (needs the package booktabs) or csv
   --output FILE                write there rather than print
@@ -73,15 +78,15 @@ def table(words: list[str]) -> int:
     if wants_help(words):
         print(TABLE_HELP, end="")
         return 0
-    known = ("rows", "columns", "difference", "format", "output", *STUDY_KEYS)
-    names, options = split(words, known, ("best",))
-    chosen(options, "rows", ("intermediate",), "intermediate")
-    columns = chosen(options, "columns", COLUMNS[:2], "target")
-    if "best" in options and {"columns", "difference"} & set(options):
-        raise ConfigError("--best is a table of its own: leave out --columns and --difference")
-    difference = chosen(options, "difference", ("yes", "no"), "yes") == "yes"
+    known = ("rows", "columns", "difference", "format", "output", "labels", *STUDY_KEYS)
+    names, options = split(words, known, ("best", "significance"))
+    for flag in [flag for flag in ("significance", "best") if flag in options]:
+        if other := {"best", "significance", "columns", "rows", "difference"} & set(options) - {flag}:
+            raise ConfigError(f"--{flag} is a table of its own: leave out --{min(other)}")
+    if "labels" in options and "significance" not in options:
+        raise ConfigError("--labels is for --significance")
     form = chosen(options, "format", FORMATS, "markdown")
-    found = tables(_study(load(names, "table"), options), "best" if "best" in options else columns, difference)
+    found = _tables(load(names, "table"), options)
     text = "\n\n".join(one.render(form) for one in found)
     if form == "csv":
         _tell_notes(found)
@@ -94,6 +99,26 @@ def table(words: list[str]) -> int:
     path.write_text(text + "\n", encoding="utf-8")
     print(f"wrote {path}", file=sys.stderr)
     return 0
+
+
+def _tables(results: Results, options: Mapping[str, str]) -> list[Table]:
+    """Return the tables that a command asks for."""
+    if "significance" in options:
+        if options.get("split", "test") != "test":
+            raise ConfigError("--significance is of test scores: there are no predictions of development rows")
+        if "labels" in options and not Path(options["labels"]).is_dir():
+            raise ConfigError(f"no folder '{options['labels']}'")
+        labels = Path(options["labels"]) if "labels" in options else None
+        told = {key: value for key, value in _laid_out(options).items() if key != "split"}
+        table: Table = results.gains(labels=labels, **told).table()
+        return [table]
+    columns = "best" if "best" in options else options.get("columns", "target")
+    across = "target" if columns in COLUMNS else columns
+    axes = ("target", "language", "seed", *(results.sweep.axes if results.sweep else ()))
+    chosen(options, "columns", axes, "target")
+    difference = chosen(options, "difference", ("yes", "no"), "yes") == "yes"
+    study = _study(results, options, (options.get("rows", "intermediate"), across))
+    return tables(study, columns if columns in COLUMNS else "target", difference)
 
 
 def plot(words: list[str]) -> int:
@@ -110,7 +135,8 @@ def plot(words: list[str]) -> int:
     drawn = list(pictures.of_study(_study(load(names, "plot"), options)))
     if not drawn:
         print("no heatmap and no bars: there is no baseline, or nothing to compare with it", file=sys.stderr)
-    curves = pictures.of_logs(Path(name) for name in names if Path(name).is_dir())
+    folders = [folder for name in map(Path, names) for folder in ([name, *sorted((name / "runs").glob("*"))])]
+    curves = pictures.of_logs(folder for folder in folders if folder.is_dir())
     written = pictures.save([*drawn, *curves], Path(options["out"]), form)
     if not written:
         raise ConfigError("nothing to draw: there is nothing to compare, and no stage has logs")
@@ -167,25 +193,31 @@ def load(names: list[str], command: str) -> Results:
 
 
 def _has_results(path: Path) -> bool:
-    return (path / "results.jsonl").is_file() if path.is_dir() else path.suffix == ".jsonl"
+    if path.is_dir():
+        return (path / "results.jsonl").is_file() or any((path / "cells").glob("*.json"))
+    return path.suffix == ".jsonl"
 
 
-def _study(results: Results, options: Mapping[str, str]) -> Study:
+def _study(results: Results, options: Mapping[str, str], by: tuple[str, str] = ("intermediate", "target")) -> Study:
     """Lay results out by a command's options."""
+    return lay_out(results, by=by, **_laid_out(options))
+
+
+def _laid_out(options: Mapping[str, str]) -> dict[str, Any]:
+    """Return how a command's options say that results are to be laid out."""
     recipes = {}
     for pair in listed(options, "recipe") or []:
         task, equals, name = pair.partition("=")
         if not equals or not name:
             raise ConfigError(f"--recipe: expected TASK=NAME, e.g. xcopa=siqa, found '{pair}'")
         recipes[task] = name
-    return lay_out(
-        results,
-        metric=options.get("metric"),
-        split=chosen(options, "split", ("test", "validation"), "test"),
-        baseline=options.get("baseline", "none"),
-        recipes=recipes,
-        tasks=listed(options, "task") or (),
-    )
+    return {
+        "metric": options.get("metric"),
+        "split": chosen(options, "split", ("test", "validation"), "test"),
+        "baseline": options.get("baseline", "none"),
+        "recipes": recipes,
+        "tasks": listed(options, "task") or (),
+    }
 
 
 def _tell_notes(found: list[Table]) -> None:

@@ -185,7 +185,7 @@ def test_help_loads_nothing_heavy(command):
         (["table", "runs/nnoe"], "no folder or file 'runs/nnoe'"),
         (["table", "runs/none", "--colums", "language"], "unknown option '--colums'; did you mean '--columns'?"),
         (["table", "runs/none", "--columns", "langage"], "--columns: no 'langage'; did you mean 'language'?"),
-        (["table", "runs/none", "--rows", "seed"], "--rows: no 'seed'; known: intermediate"),
+        (["table", "runs/none", "--rows", "sed"], "no rows 'sed'; did you mean 'seed'?"),
         (["table", "runs/none", "--format", "html"], "--format: no 'html'"),
         (["table", "runs/none", "--task", "xnil"], "no task 'xnil' in the results; did you mean 'xnli'?"),
         (["table", "runs/none", "--best", "--columns", "language"], "--best is a table of its own"),

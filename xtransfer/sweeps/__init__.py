@@ -1,0 +1,1 @@
+"""Many runs from one configuration: cells, who runs them, and what came out."""
