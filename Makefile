@@ -63,7 +63,7 @@ $(DEMO_SET): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(TEST_SET): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the tests' packages into $(VENV); once, a few minutes ..."
-	@$(PIP_INSTALL) -e ".[offline,plots,alignment,peft,slurm,dev]"
+	@$(PIP_INSTALL) -e ".[offline,plots,alignment,peft,slurm,ray,dev]"
 	@touch "$(DEMO_SET)" "$@"
 
 $(BENCH_SET): pyproject.toml constraints.txt | $(BIN)/pip
