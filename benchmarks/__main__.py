@@ -55,7 +55,7 @@ def measured(name: str, data_dir: Path | None, folder: Path, quick: bool) -> Tab
     """Measure one table."""
     groups: dict[str, Callable[[], Table]] = {
         "command_line": lambda: command_line.measure(1 if quick else 5),
-        "plans": lambda: plans.measure(data_dir, folder),
+        "plans": lambda: plans.measure(folder),
         "memory": lambda: memory.measure(folder, words=(memory.JUDGED,) if quick else memory.WORDS),
         "search": lambda: search.measure(2_000 if quick else 10_000, 50 if quick else 400, 1 if quick else 5),
         "evaluate": lambda: evaluate.measure(data_dir, folder, evaluate.QUICK if quick else evaluate.FULL),
