@@ -125,9 +125,14 @@ def batches_of(features: Features, size: int, by_length: bool) -> Iterator[list[
     """Yield the places of rows in batches."""
     places = list(range(len(features)))
     if by_length:
-        places.sort(key=lambda place: features[place]["length"], reverse=True)
+        places.sort(key=lambda place: _length(features[place]), reverse=True)
     for start in range(0, len(places), size):
         yield places[start : start + size]
+
+
+def _length(feature: Mapping[str, Any]) -> int:
+    ids = feature["input_ids"]
+    return max(map(len, ids)) if isinstance(ids[0], list) else len(ids)
 
 
 def answers(features: Features, outputs: Sequence[Any], spec: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
