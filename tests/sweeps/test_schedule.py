@@ -44,7 +44,7 @@ def cell_runs(monkeypatch, tmp_path):
         return script
 
     monkeypatch.setattr(schedule, "PAUSE", 0.02)
-    monkeypatch.setattr(schedule, "ELSEWHERE", 0.1)
+    monkeypatch.setattr(schedule, "ELSEWHERE", 0.3)
     return runs
 
 

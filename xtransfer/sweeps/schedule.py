@@ -141,8 +141,10 @@ class Schedule:
         elif record.values == cell.values:
             return Item(cell, record)
         item = Item(cell, record, untrained=set(cell.stages.values()) if record.state == "waiting" else set())
+        known = (record.values, record.stages, record.fingerprint)
         record.values, record.stages, record.fingerprint = dict(cell.values), stages, fingerprint
-        if not holder(self.path(cell, "lock")):
+        changed = known != (record.values, record.stages, record.fingerprint)
+        if changed and not holder(self.path(cell, "lock")):
             record.save(self.path(cell, "json"))
         return item
 
@@ -212,12 +214,14 @@ class Schedule:
             item.again = time.monotonic() + ELSEWHERE
             return False
         found = Record.load(self.path(item.cell, "json"))
-        if found.fingerprint == item.record.fingerprint and found.time > self.began:
-            if found.state in ("done", "failed"):
+        if found.fingerprint == item.record.fingerprint:
+            fresh, seen = found.time > self.began, item.record.state == "elsewhere"
+            if fresh and found.state in ("done", "failed"):
                 item.record = found
                 self._trained(set(item.untrained) if found.state == "done" else set())
                 return False
-            if found.state == "running" and not item.freed:  # it has ended this moment, or its sweep was killed
+            if found.state == "running" and not item.freed and (fresh or seen):
+                # It has ended this moment and will be noted, or its sweep was killed.
                 item.record.state, item.freed, item.again = "elsewhere", True, time.monotonic() + ELSEWHERE
                 return False
         item.record.reason, item.record.state, item.freed = "", "waiting", False
