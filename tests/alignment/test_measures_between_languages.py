@@ -26,8 +26,9 @@ def test_retrieval_is_the_mean_of_both_directions():
     # Other -> English: 5 finds 0, 80 finds 90, 85 finds 90: 2 of 3.
     assert retrieval_accuracy(ENGLISH, OTHER) == pytest.approx(2 / 3)
     assert retrieval_accuracy(ENGLISH, ENGLISH[[1, 0, 2]]) == pytest.approx(1 / 3)
-    # One direction right, the other wrong: 0 and 10 both find 0 and 12; 30, whose place is 10's, finds 10.
-    assert retrieval_accuracy(at(0, 10), at(-60, 2)) == pytest.approx((0.5 + 0.5) / 2)
+    # English all find theirs; of the others 9 finds 0, not 20, so both directions differ.
+    assert retrieval_accuracy(at(0, 20, 40), at(5, 9, 39)) == pytest.approx((1 + 2 / 3) / 2)
+    assert retrieval_accuracy(at(5, 9, 39), at(0, 20, 40)) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_mexa_wants_the_pair_above_its_row_and_its_column():

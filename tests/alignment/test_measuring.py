@@ -197,6 +197,19 @@ def test_options_of_a_premise_are_read_together(tiny_encoder, tmp_path, caplog):
     assert len(seen[-1][0]) == 1
 
 
+def test_translations_are_drawn_by_the_seed(tiny_encoder):
+    def drawn(seed: int) -> np.ndarray:
+        seen = []
+        one = Measure("seen", "parallel", lambda a, b: seen.append(b) or 0.0, "high", "none")
+        given = {"encoder": str(tiny_encoder), "languages": ["de"], "measures": [one], "limit": 5, "seed": seed}
+        measure([], ["DemoQA"], **given, parallel="DemoNLI")
+        return seen[0]
+
+    np.testing.assert_array_equal(drawn(1), drawn(1))
+    assert drawn(1).shape == drawn(2).shape == (5, 32)
+    assert np.abs(drawn(1) - drawn(2)).max() > 0.01
+
+
 def test_rows_that_are_not_parallel_are_refused(tiny_encoder):
     class Uneven(DemoNLI):
         def portion(self, split, language):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -120,9 +121,11 @@ def test_many_measures_can_make_intermediates_too_few():
 
 def test_measures_that_cannot_be_clear_correct_no_other():
     languages = measured("language:x", {("", "", "en"): 1.0, ("", "", "de"): 2.0}, layer=None)
-    found = {one.measure: one for one in report([*measured("close", near()), *languages], runs()).findings}
+    results = [replace(row, value=row.value + (row.language == "de" and row.run != "none")) for row in runs()]
+    found = {one.measure: one for one in report([*measured("close", near()), *languages], Results(results)).findings}
     assert found["close"].corrected == pytest.approx(2 / 720)
-    assert found["language:x"].verdict == "does not vary"  # no language gains more than the other
+    assert (found["language:x"].rho, found["language:x"].p) == (pytest.approx(1), 1)  # German gains one point more
+    assert found["language:x"].verdict == "too few languages"
 
 
 def test_errors_are_told_beside_those_of_simple_baselines():

@@ -175,7 +175,6 @@ def _values(rows: Sequence[Alignment], gains: Gains) -> tuple[Cells, str]:
 def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) -> Finding:
     x, y = _matrices(values, gains, unit)
     low, high = interval(x, y, seed)
-    both = np.where(np.isfinite(x), y, np.nan)  # all errors are over the same gains
     units = sorted({_unit(key, unit) for key in values})
     return Finding(
         measure=row.measure,
@@ -191,8 +190,8 @@ def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) 
         high=high,
         partial=partial(x, y, _controls(values, x, units)) if unit == "intermediate" else math.nan,
         error=left_out_error(x, y) if unit == "intermediate" else math.nan,
-        error_of_mean=left_out_error(None, both) if unit == "intermediate" else math.nan,
-        error_of_size=_error_of_size(x, both, units) if unit == "intermediate" else math.nan,
+        error_of_mean=left_out_error(None, y) if unit == "intermediate" else math.nan,
+        error_of_size=_error_of_size(x, y, units) if unit == "intermediate" else math.nan,
         points=_points(values, gains, unit),
     )
 
