@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu, orders, report
+from benchmarks import evaluate, gpu, orders, report
 from benchmarks.evaluate_peers import spans_of
 from benchmarks.examples import PAIRS, random_encoder, synthetic_pairs, word_tokenizer
 from benchmarks.harness import Goal, MeasurementError, Row, Run, Table, compared, in_turn
@@ -170,6 +170,21 @@ def test_the_loop_over_spans_finds_the_best_answer():
     inside[8:38], starts[8:28] = True, True
     expected = best_spans(logits[:, 0], logits[:, 1], inside, starts)[0][2]
     assert max(spans_of({"meta": meta}, logits.numpy()))[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_scoring_is_the_same_work_for_all(tiny_encoder, tmp_path):
+    """That all variants find the same answers is checked on the way: `check_scores` refuses other scores."""
+    scale = evaluate.Scale({"XQuAD": 3, "Tatoeba": 3}, rounds=1, encoder=str(tiny_encoder))
+    for name in scale.rows:
+        rows = evaluate.measure_task(name, ROOT / "tests" / "data", tmp_path, scale, languages=["de"])
+        judged = [row for row in rows if row.goal]
+        assert [row.peer for row in judged] == ["dynamic, 8" if name == "XQuAD" else "dynamic, 8, all layers"]
+        assert all(row.told["real tokens, ours"] == "100.0 %" for row in rows)
+
+
+def test_other_scores_are_refused():
+    with pytest.raises(MeasurementError, match="not the same work"):
+        evaluate.check_scores("XQuAD", {"ours": 50.0, "dynamic, 8": 51.0})
 
 
 def test_the_gpu_script_runs_on_a_cpu(tmp_path):
