@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from benchmarks.evaluate_peers import SENTENCES, Peers
+from benchmarks.evaluate_peers import LOWER, SENTENCES, Peers
 from benchmarks.examples import SHAPES, drawn, random_encoder
 from benchmarks.harness import Goal, MeasurementError, Row, Run, Stopwatch, Table, Variant, compared, in_turn
 from xtransfer.datamodules import XCOPA, Tatoeba, XQuAD
@@ -149,7 +149,8 @@ def measure_task(
     variants = {"ours": ours} | single | {variant: checked(variant) for variant in peers.variants}
     runs = in_turn(variants, scale.rounds)
     alike = {variant: score for variant, score in scores.items() if variant != "ours" or not lower}
-    alike.pop(SENTENCES, None)  # it tokenises the texts anew
+    for variant in (SENTENCES, LOWER):  # the first tokenises the texts anew
+        alike.pop(variant, None)
     check_scores(name, alike)
     what = f"{name}, {'12 layers, 384 wide' if scale.encoder == OFFLINE else scale.encoder + ' size'}"
     told = f"{len(languages)} languages x {scale.rows[name]} rows"
@@ -164,7 +165,9 @@ def rows_of(runs: Mapping[str, Sequence[Run]], judged: str, what: str, goal: Goa
     for variant in runs:
         if variant in ("ours", SINGLE):
             continue
-        if SINGLE in runs:
+        if variant == LOWER:
+            rows.append(compared(runs, "ours", variant, what, None, "both in bfloat16"))
+        elif SINGLE in runs:
             rows.append(compared(runs, SINGLE, variant, f"{what}, single precision"))
         elif variant != judged:
             rows.append(compared(runs, "ours", variant, what, None, told))

@@ -18,6 +18,7 @@ from transformers import AutoModel
 from benchmarks.harness import Run, Stopwatch
 from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.encoder import resolve_encoder
+from xtransfer.hardware import native_bf16
 from xtransfer.metrics.span import token_f1
 from xtransfer.module import TransferModule
 
@@ -25,6 +26,8 @@ Features = list[dict[str, Any]]
 Scored = tuple[Run, float]
 """A measurement, and the score that was found: percent, over languages."""
 DYNAMIC, SORTED, ALL_LAYERS, SENTENCES = "dynamic, 8", "sorted, 32", "dynamic, 8, all layers", "sentence-transformers"
+LOWER = "dynamic, 8, bfloat16"
+"""The same with a setting that transformers leaves off."""
 
 
 class Peers:
@@ -52,6 +55,8 @@ class Peers:
             DYNAMIC: lambda: self.score(8, by_length=False),
             SORTED: lambda: self.score(32, by_length=True),
         }
+        if native_bf16(torch.device("cpu")):
+            self.variants[LOWER] = lambda: self.in_bf16()
         if self.spec["kind"] == "retrieval":
             # The official scripts compute all layers and read the middle one.
             self.model.encoder.layer = self.model.encoder.layer[: self.layer]
@@ -62,6 +67,11 @@ class Peers:
             if sentences is not None:
                 texts = {language: self.texts(data, rows) for language, rows in self.features.items()}
                 self.variants[SENTENCES] = lambda: self.by_sentences(sentences, texts)
+
+    def in_bf16(self) -> Scored:
+        """Score in padded batches of 8 and bfloat16, as who knows the setting would."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.score(8, by_length=False)
 
     def score(self, size: int, by_length: bool, whole: bool = False) -> Scored:
         """Score all languages in padded batches.
