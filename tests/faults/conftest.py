@@ -11,7 +11,8 @@ DATA = Path(__file__).parents[1] / "data"
 
 @pytest.fixture
 def config(tiny_encoder, tmp_path):
-    """One stage of 4 epochs of 3 batches, with dropout, the best model kept."""
+    """One stage of 4 epochs of 3 batches, with dropout, the best model kept; validations have 3 batches too."""
+    few = {"batch_size": 1, "eval_batch_size": 1}
     return {
         "name": "toy",
         "out_dir": str(tmp_path / "runs"),
@@ -19,6 +20,6 @@ def config(tiny_encoder, tmp_path):
         "checkpoint": {"every_steps": 1000},
         "model": {"encoder": str(tiny_encoder), "lr": 1e-2, "dropout": 0.2},
         "trainer": {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "max_epochs": 4},
-        "data": {"init_args": {"data_dir": str(DATA), "batch_size": 1, "cache_dir": str(tmp_path / "cache")}},
+        "data": {"init_args": {"data_dir": str(DATA), "cache_dir": str(tmp_path / "cache"), **few}},
         "stages": {"mnli": {"data": {"class_path": "MNLI"}}},
     }
