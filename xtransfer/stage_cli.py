@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import inspect
 import os
 import re
@@ -58,7 +59,7 @@ class StageCLI(LightningCLI):
                 auto_configure_optimizers=False,
                 trainer_defaults=trainer_defaults(folder) | {"callbacks": list(callbacks)},
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
-                args=with_epochs(stage.config),
+                args=with_epochs(copy.deepcopy(stage.config)),  # parsing writes into it
                 run=False,
             )
 
