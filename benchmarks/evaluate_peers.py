@@ -102,7 +102,7 @@ class Peers:
             hidden = self.whole(**flat, output_hidden_states=True).hidden_states[self.layer]
         else:
             hidden = self.model(**flat).last_hidden_state
-        found: Any = self.head(hidden.view(*shape, -1), batch["attention_mask"]).logits.numpy()
+        found: Any = self.head(hidden.view(*shape, -1), batch["attention_mask"]).logits.float().numpy()
         return found
 
     def padded(self, rows: Features, watch: Stopwatch) -> dict[str, torch.Tensor]:
