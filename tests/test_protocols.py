@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from xtransfer import datamodules
-from xtransfer.config import Stage, parse_overrides, read
+from xtransfer.config import Stage, read
 from xtransfer.config_files import shipped
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.kinds import KINDS
 from xtransfer.pipeline import run
-from xtransfer.run_cli import _own_options
 from xtransfer.stage_cli import StageCLI, data_of, parse
+from xtransfer.sweeps.sweeping import plan
 
 DATA = Path(__file__).parent / "data"
 STUDY = Path(__file__).resolve().parents[1] / "docs" / "study.md"
@@ -298,23 +296,19 @@ def test_a_recipe_goes_with_settings_of_a_machine_in_either_order(name, files):
     assert stage.config["trainer"]["precision"] == "bf16-mixed"
 
 
-def test_the_loop_of_the_study_runs_every_pair_once(tmp_path):
-    """The page's own script, with a command that only prints what it was given."""
-    (script,) = re.findall(r"```sh\n(.*?)```", STUDY.read_text(encoding="utf-8"), re.DOTALL)
-    stub = 'xtransfer() { echo "$@"; [[ "$*" != *intermediate/ccg* ]]; }\n'
-    done = subprocess.run(["bash", "-c", stub + script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    plans = []
-    for line in done.stdout.splitlines():
-        files, _, _, rest = _own_options(line.split()[1:])
-        plans.append(read(files, parse_overrides(rest)))
+def test_the_sweep_of_the_study_has_every_pair_once_with_its_recipes(tmp_path):
+    cells = {cell.name: cell.plan.stages for cell in plan("phang2020.yaml", out_dir=tmp_path).cells}
     targets = (*TARGETS, "bucc2018", "tatoeba")
-    wanted = {("none", (target,)) for target in targets}
-    wanted |= {(task, (task, target)) for task in INTERMEDIATES for target in targets}
-    assert len(plans) == 90
-    assert {(plan.name, tuple(stage.name for stage in plan.stages)) for plan in plans} == wanted
-    assert {str(plan.out_dir) for plan in plans} == {"runs/phang2020"}
-    told = (tmp_path / "runs/phang2020/not_run.txt").read_text().splitlines()
-    assert sorted(told) == sorted(f"ccg -> {target}" for target in targets)
+    assert len(cells) == 90
+    assert cells.keys() == {f"{task}-{target}" for task in ("none", *INTERMEDIATES) for target in targets}
+    for name, stages in cells.items():
+        task, target = name.split("-")
+        (recipe,) = read([f"protocols/phang2020/{target}.yaml"]).stages
+        assert (stages[-1].config, stages[-1].select) == (recipe.config, recipe.select)
+        assert len(stages) == (1 if task == "none" else 2)
+        if task != "none":
+            (before,) = read([f"paper/intermediate/{task}.yaml"]).stages
+            assert (stages[0].config, stages[0].select) == (before.config, before.select)
 
 
 # ------------------------------------------------------------------ stopping and choosing

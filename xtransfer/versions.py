@@ -34,7 +34,8 @@ ELSEWHERE = (
     *("exporting", "labels", "layer_sweep", "lock", "mix_cli", "mix_plot", "model_card", "options"),
     *("pictures", "plan_cli", "plan_text", "planning", "plots", "predictions", "provenance", "publishing"),
     *("report", "results", "run_cli", "scoreboard", "scoring_cli", "sentence_folder", "sharing"),
-    *("stage_costs", "store", "study", "study_tables", "submission", "tables", "tables_cli"),
+    *("run_table", "significance", "stage_costs", "store", "study_cells", "sweep_cli", "sweeps/*"),
+    *("study", "study_tables", "submission", "tables", "tables_cli"),
 )
 """Modules that no weight depends on: they plan, score, tell, draw and keep. Any other may change what is trained."""
 
