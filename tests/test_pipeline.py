@@ -339,3 +339,21 @@ def test_rows_are_scored_in_bfloat16_where_it_is_native(config, monkeypatch):
     results = run({**only(config, "mnli"), "name": "full"}, [("model.eval_bf16", False)])
     assert {row.precision for row in results} == {"32-true"}
     assert {dtype for _, dtype in dtypes} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_gradients_are_clipped_in_every_precision(config, precision, monkeypatch):
+    """Lightning refuses to clip for a fused optimiser in mixed precision, unless told that it undoes no scaling."""
+    norms = []
+    original = torch.optim.AdamW.step
+
+    def watch(self, *args, **kwargs):
+        found = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.nn.utils.get_total_norm(found)))
+        assert self.defaults["fused"]
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    run(only(config, "mnli"), [("trainer.precision", precision), ("trainer.gradient_clip_val", 0.01)])
+    assert norms
+    assert max(norms) <= 0.0101

@@ -230,9 +230,10 @@ class TransferModule(LightningModule):
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         groups += parameter_groups(self.heads, self.head_lr, self.weight_decay)
-        # Scaled gradients are clipped in between, which the fused kernel has no place for.
-        fused = self.trainer.precision != "16-mixed" and all(p.device.type in FUSED for p in self.parameters())
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon, fused=fused)
+        fused = all(p.device.type in FUSED for p in self.parameters())
+        optimizer: Any = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon, fused=fused)
+        # A fused kernel can undo the scaling of gradients itself, and Lightning then clips none: let it be done before.
+        optimizer._step_supports_amp_scaling = False
         if self.encoder.active is not None:
             self.encoder.active.follow(optimizer)
         share = rate(max(1, int(self.trainer.estimated_stepping_batches)), self.warmup, self.schedule)
