@@ -16,9 +16,10 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --use-pep517 --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 DEMO_SET := $(VENV)/.demo-set-installed
 TEST_SET := $(VENV)/.test-set-installed
+DOCS_SET := $(VENV)/.docs-set-installed
 BENCH_SET := $(VENV)/.bench-set-installed
 
-.PHONY: help demo test bench lint check install clean
+.PHONY: help demo test bench docs lint check install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
@@ -32,6 +33,9 @@ test: $(TEST_SET) ## install, then run the tests
 bench: $(BENCH_SET) ## measure speed and memory beside others: DATA=folder of data sets, QUICK=1 for a look
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks $(if $(DATA),--data-dir $(DATA)) $(if $(QUICK),--quick)
 
+docs: $(DOCS_SET) ## build the pages of docs/ as a site in site/, with a reference of the Python names
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 lint: $(TEST_SET) ## install, then run the linter, the format check and the type check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +47,7 @@ install: $(TEST_SET) ## install all that the demo and the tests need
 
 clean: ## remove the environment, caches and build files; runs stay
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site .cache .mypy_cache .pytest_cache .ruff_cache
 	find xtransfer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip, not python: it is missing where making the environment failed half-way, so the next make tries again.
@@ -65,6 +69,11 @@ $(TEST_SET): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the tests' packages into $(VENV); once, a few minutes ..."
 	@$(PIP_INSTALL) -e ".[offline,plots,alignment,peft,slurm,ray,dev]"
 	@touch "$(DEMO_SET)" "$@"
+
+$(DOCS_SET): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing what builds the pages into $(VENV); once, a minute ..."
+	@$(PIP_INSTALL) -e ".[docs]"
+	@touch "$@"
 
 $(BENCH_SET): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the benchmarks' packages into $(VENV); once, a few minutes ..."
