@@ -34,7 +34,7 @@ bench: $(BENCH_SET) ## measure speed and memory beside others: DATA=folder of da
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks $(if $(DATA),--data-dir $(DATA)) $(if $(QUICK),--quick)
 
 docs: $(DOCS_SET) ## build the pages of docs/ as a site in site/, with a reference of the Python names
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: $(TEST_SET) ## install, then run the linter, the format check and the type check
 	$(BIN)/ruff check .
