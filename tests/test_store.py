@@ -365,12 +365,12 @@ def in_a_process(config, name, seconds):
 
 
 def test_of_two_processes_that_want_the_same_stage_one_trains(config, tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork of a process that computes with threads may not compute
     both = [context.Process(target=in_a_process, args=(config, name, 0.4)) for name in ("one", "two")]
     for process in both:
         process.start()
     for process in both:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
     logs = [Path(f"{config['out_dir']}.{name}.log").read_text() for name in ("one", "two")]
     assert sorted(text.count("one step trained") for text in logs) == [0, 4]

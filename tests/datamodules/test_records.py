@@ -18,7 +18,6 @@ from xtransfer.sources import ConllU, Hub, Joined, choose
 from xtransfer.task import Row, Task
 
 FIXTURES = Path(__file__).parents[1] / "data"
-REAL = Path(__file__).parents[3] / "shared" / "data"
 
 INDEX = [getattr(datamodules, name) for name in datamodules.__all__]
 TASKS = [cls for cls in INDEX if "task" in vars(cls)]
@@ -514,11 +513,9 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(("name", "split", "language", "folder", "count"), COUNTS)
-def test_real_rows(name: str, split: str, language: str, folder: str, count: int) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
+def test_real_rows(name: str, split: str, language: str, folder: str, count: int, real_data: Path) -> None:
     task = getattr(datamodules, name).task
-    read = examples(getattr(datamodules, name), split, language, REAL / folder)
+    read = examples(getattr(datamodules, name), split, language, real_data / folder)
     assert len(read) == count
     if name == "SQuAD2":
         assert sum(not example["label"] for example in read) == 3168
@@ -526,10 +523,8 @@ def test_real_rows(name: str, split: str, language: str, folder: str, count: int
         assert all(e["context"][s : s + len(t)] == t for e in read for t, s in e["label"])
 
 
-def test_the_whole_development_set_of_cosmos_qa(tmp_path: Path) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
-    (tmp_path / "valid.csv").symlink_to(REAL / "cosmosqa/valid.csv")  # of two files of that name
+def test_the_whole_development_set_of_cosmos_qa(tmp_path: Path, real_data: Path) -> None:
+    (tmp_path / "valid.csv").symlink_to(real_data / "cosmosqa/valid.csv")  # of two files of that name
     read = examples(datamodules.CosmosQA, "validation", "en", tmp_path)
     assert len(read) == datamodules.CosmosQA.task.sizes["validation"]
     assert {example["label"] for example in read} == {0, 1, 2, 3}
@@ -540,13 +535,11 @@ def test_the_whole_development_set_of_cosmos_qa(tmp_path: Path) -> None:
     ("language", "missing"), [("de", 68), ("en", 0), ("es", 38), ("fr", 8), ("ko", 35), ("zh", 16)]
 )
 def test_missing_translations_are_counted_and_kept(
-    language: str, missing: int, tiny_encoder: Path, tmp_path: Path
+    language: str, missing: int, tiny_encoder: Path, tmp_path: Path, real_data: Path
 ) -> None:
     """The numbers are 2,000 less those that the data's authors call usable."""
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
     data = datamodules.PAWSX(
-        data_dir=REAL,
+        data_dir=real_data,
         folder="pawsx/xtreme",
         languages=[language],
         splits={"test": "validation"},
@@ -559,10 +552,8 @@ def test_missing_translations_are_counted_and_kept(
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "es", "de", "el", "ta", "ar"])
-def test_fused_words_spell_the_text_of_the_treebank(language: str) -> None:
-    folder = REAL / "udpos"
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
+def test_fused_words_spell_the_text_of_the_treebank(language: str, real_data: Path) -> None:
+    folder = real_data / "udpos"
     source = next(source for source in datamodules.UDPOS.task.files if isinstance(source, ConllU))
     spelt = ["".join(row["tokens"]) for row in source.rows("test", language, folder)]
     lines = [line for file in source.files("test", language, folder) for _, line in file.lines()]
@@ -573,9 +564,7 @@ def test_fused_words_spell_the_text_of_the_treebank(language: str) -> None:
 @pytest.mark.parametrize(
     ("split", "words", "unseen"), [("train", 50408, 0), ("validation", 7368, 13), ("test", 6821, 8)]
 )
-def test_categories_of_real_rows_that_training_rows_lack(split: str, words: int, unseen: int) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
-    labels = record(datamodules.CCG, REAL / "ccg").labels
-    tags = [tag for example in examples(datamodules.CCG, split, "en", REAL / "ccg") for tag in example["label"]]
+def test_categories_of_real_rows_that_training_rows_lack(split: str, words: int, unseen: int, real_data: Path) -> None:
+    labels = record(datamodules.CCG, real_data / "ccg").labels
+    tags = [tag for example in examples(datamodules.CCG, split, "en", real_data / "ccg") for tag in example["label"]]
     assert (len(labels), len(tags), tags.count(len(labels))) == (294, words, unseen)

@@ -23,7 +23,6 @@ from xtransfer.sources import File, JsonLines, XquadR
 from xtransfer.task import Task
 
 FIXTURES = Path(__file__).parents[1] / "data"
-REAL = Path(__file__).parents[3] / "shared" / "data"
 ENGLISH = "en"
 
 # Task -> languages of the three rows each written for these tests.
@@ -202,22 +201,20 @@ def test_three_rows_of_our_own(name: str, tiny_encoder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_real_rows(name: str, tiny_encoder: Path, tmp_path: Path) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
+def test_real_rows(name: str, tiny_encoder: Path, tmp_path: Path, real_data: Path) -> None:
     languages, given = TAKEN[name]
     limit = {} if name == "BUCC2018" else {"limit": 40}
-    scores = walk(name, languages.split(), tiny_encoder, tmp_path, data_dir=REAL, max_length=128, **limit, **given)
+    scores = walk(name, languages.split(), tiny_encoder, tmp_path, data_dir=real_data, max_length=128, **limit, **given)
     assert set(scores) == set(languages.split())
 
 
-def test_real_rows_of_lareqa_in_a_smaller_pool(tiny_encoder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_real_rows_of_lareqa_in_a_smaller_pool(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: Any, real_data: Path
+) -> None:
     """Its files of all 11 languages are not at hand: German and English sentences are the pool."""
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
     few = ("de", "en")
     source = XquadR(paths=dict.fromkeys(("test", "pool"), "xquad-r/{language}.json"), languages=few)
     record = replace(datamodules.LAReQA.task, languages=few, pool=few, files=(source,))
     monkeypatch.setattr(datamodules.LAReQA, "task", record)
-    scores = walk("LAReQA", list(few), tiny_encoder, tmp_path, data_dir=REAL, max_length=32, limit=40)
+    scores = walk("LAReQA", list(few), tiny_encoder, tmp_path, data_dir=real_data, max_length=32, limit=40)
     assert set(scores) == set(few)

@@ -13,7 +13,6 @@ from xtransfer.sources import Mewsli
 from xtransfer.sources.mewsli import description_text, query_text
 from xtransfer.task import WHERE, Row
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 SOURCE = Mewsli(paths={"test": "m.jsonl"})
 
 
@@ -135,16 +134,14 @@ def test_other_faults_name_the_line(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------ real rows, where they lie beside the checkout
-def test_the_authors_examples() -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
+def test_the_authors_examples(real_data: Path) -> None:
     source = Mewsli(paths={"test": "example_mentions.jsonl"})
-    english = list(source.rows("test", "en", REAL / "mewsli_x"))
+    english = list(source.rows("test", "en", real_data / "mewsli_x"))
     assert [(row["id"], row["targets"]) for row in english] == [("c79595350cc2d5c7f2b095e2cb785212", ["Q1757"])]
     assert english[0]["text"].startswith(
         "Helsinki: In { Helsinki } , the Finnish trade union for bus and truck drivers"
     )
     assert english[0]["text"].endswith("the use of part-time labor.")
-    arabic = list(source.rows("test", "ar", REAL / "mewsli_x"))
+    arabic = list(source.rows("test", "ar", real_data / "mewsli_x"))
     assert [row["targets"] for row in arabic] == [["Q167217"], ["Q3447452"]]
     assert all(row["text"].count("{") == 1 and "\n" not in row["text"] for row in arabic)

@@ -11,7 +11,6 @@ from xtransfer.errors import DataError
 from xtransfer.sources import AnswerSentences, Hub, SquadJson, choose
 from xtransfer.sources.sentences import sentence_spans
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 SOURCE = AnswerSentences(SquadJson(paths={"train": "q.json"}))
 
 
@@ -81,12 +80,10 @@ def test_it_is_where_its_source_is(tmp_path: Path) -> None:
         choose(both, "train", "en", tmp_path, "squad")
 
 
-def test_agreement_with_the_sentences_of_xquad_r() -> None:
+def test_agreement_with_the_sentences_of_xquad_r(real_data: Path) -> None:
     """Ours against the official ones, in English: how many begin at the same place, and answer the same questions."""
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
     theirs = ours = common = answers = same = 0
-    for article in json.loads((REAL / "lareqa/xquad-r/en.json").read_text(encoding="utf-8"))["data"]:
+    for article in json.loads((real_data / "lareqa/xquad-r/en.json").read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
             official, own = [tuple(pair) for pair in paragraph["sentence_breaks"]], sentence_spans(paragraph["context"])
             theirs, ours = theirs + len(official), ours + len(own)

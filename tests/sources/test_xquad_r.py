@@ -12,7 +12,6 @@ from xtransfer.errors import DataError
 from xtransfer.sources import XquadR
 from xtransfer.task import WHERE, Row
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 SOURCE = XquadR(paths=dict.fromkeys(("test", "pool"), "xquad-r/{language}.json"), languages=("de", "en"))
 ENGLISH = "One cat.\nTwo dogs. Two dogs."
 GERMAN = "Eine Katze. Zwei Hunde."
@@ -134,16 +133,14 @@ SIZES = {
 }
 
 
-def test_published_numbers_of_sentences_and_an_answer_in_every_language() -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data at {REAL}")
+def test_published_numbers_of_sentences_and_an_answer_in_every_language(real_data: Path) -> None:
     source = XquadR(paths=SOURCE.paths, languages=tuple(SIZES))
-    pools = {language: read(REAL / "lareqa", "pool", language, source) for language in SIZES}
+    pools = {language: read(real_data / "lareqa", "pool", language, source) for language in SIZES}
     assert {language: len(pool) for language, pool in pools.items()} == SIZES
     known = {row["id"]: row["text"] for pool in pools.values() for row in pool}
     assert len(known) == sum(SIZES.values())
     for language in ("ar", "zh"):
-        rows = read(REAL / "lareqa", "test", language, source)
+        rows = read(real_data / "lareqa", "test", language, source)
         assert len(rows) == 1190
         assert all(
             [name[:2] for name in row["targets"]] == list(SIZES) and known.keys() >= {*row["targets"]} for row in rows
