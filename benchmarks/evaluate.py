@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 
 from benchmarks.evaluate_peers import LOWER, SENTENCES, Peers
 from benchmarks.examples import SHAPES, drawn, random_encoder
-from benchmarks.harness import Goal, MeasurementError, Row, Run, Stopwatch, Table, Variant, compared, in_turn
+from benchmarks.harness import SILENT, Goal, MeasurementError, Row, Run, Stopwatch, Table, Variant, compared, in_turn
 from xtransfer.datamodules import XCOPA, Tatoeba, XQuAD
 from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.encoder import load_tokenizer
@@ -201,14 +201,4 @@ def encoder_of(name: str, folder: Path) -> str:
 
 def trainer_of(callbacks: list[Callback], folder: Path) -> Trainer:
     """Return a trainer that writes nothing."""
-    return Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        callbacks=callbacks,
-    )
+    return Trainer(accelerator="cpu", devices=1, default_root_dir=folder, callbacks=callbacks, **SILENT)

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from benchmarks.examples import PAIRS, Chosen, Pool
-from benchmarks.harness import MeasurementError, Run, Stopwatch
+from benchmarks.harness import SILENT, MeasurementError, Run, Stopwatch
 from benchmarks.orders import Batches
 from xtransfer.active import Activation, Words
 from xtransfer.datamodules import CustomTask
@@ -179,13 +179,9 @@ def trainer_of(setting: Setting, callbacks: list[Callback], folder: Path) -> Tra
         max_epochs=1,
         gradient_clip_val=CLIP,
         limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
         default_root_dir=folder,
         callbacks=callbacks,
+        **SILENT,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def planned(runs: list[list[str]], settings: list[tuple[str, Any]], seeds: tuple
     for files, seed in product(runs, seeds):
         name = "-".join(Path(file).stem for file in files) + f"-{seed}"
         target = Path(files[-1]).stem
-        chosen = [(f"stages.{target}.data.{key}", value) for key, value in deepcopy(SETTINGS.get(target, {})).items()]
+        chosen = [(f"stages.{target}.data.{key}", value) for key, value in SETTINGS.get(target, {}).items()]
         plans.append(config_files.read(files, [*settings, *chosen, ("seed_everything", seed), ("name", name)]))
     return planning.plan(plans, store=folder / "store")
 

@@ -339,6 +339,10 @@ def test_rows_are_scored_in_bfloat16_where_it_is_native(config, monkeypatch):
     results = run({**only(config, "mnli"), "name": "full"}, [("model.eval_bf16", False)])
     assert {row.precision for row in results} == {"32-true"}
     assert {dtype for _, dtype in dtypes} == {torch.float32}
+    dtypes.clear()
+    results = run({**only(config, "mnli"), "name": "mixed"}, [("trainer.precision", "bf16-mixed")])
+    assert {row.precision for row in results} == {"bf16-mixed"}
+    assert {dtype for _, dtype in dtypes} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])

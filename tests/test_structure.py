@@ -24,7 +24,20 @@ NOT_A_STEP = {"ABC", "Protocol", "Generic", "NamedTuple", "TypedDict"}
 """Bases that say what a class is for, and give it nothing to inherit."""
 
 LAYERS = (
-    ("errors", "task", "benchmarks", "results", "run_table", "study*", "tables", "heads", "heads.*", "demo", "demo.*"),
+    (
+        "errors",
+        "disk",
+        "task",
+        "benchmarks",
+        "results",
+        "run_table",
+        "study*",
+        "tables",
+        "heads",
+        "heads.*",
+        "demo",
+        "demo.*",
+    ),
     (
         "encoder",
         "hardware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +61,13 @@ def holm(ps: Sequence[float]) -> list[float]:
     """Return probabilities corrected for their number, in the same order (Holm 1979).
 
     The smallest of n is multiplied by n, the next by n - 1, and so on; none becomes smaller than the one before. Where
-    only those below 5 % are called clear, the chance that any of them is there by chance is at most 5 %.
+    only those below 5 % are called clear, the chance that any of them is there by chance is at most 5 %. What is no
+    number stays, and does not count.
     """
-    corrected, least = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
+    corrected, least = list(ps), 0.0
+    order = sorted((place for place, p in enumerate(ps) if not math.isnan(p)), key=ps.__getitem__)
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * ps[place]))
         corrected[place] = least
     return corrected
 

@@ -15,10 +15,10 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch.serialization import MAP_LOCATION
 
+import xtransfer.disk as disk
 from xtransfer.background import Copies, Writer
+from xtransfer.disk import digest, flush_folder
 from xtransfer.errors import ConfigError, DataError
-
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def write(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
             _to_disk(file)
         _note(path, [*_known(path), f"{stream.digest.hexdigest()} {stream.size}"])
         os.replace(temporary, path)
-        _folder_to_disk(path.parent)
+        flush_folder(path.parent)
         _note(path, [f"{stream.digest.hexdigest()} {stream.size}"])
     except (OSError, RuntimeError) as error:  # torch tells of a failed write by a RuntimeError
         cause = error.__cause__ or error.__context__ or error
@@ -192,11 +192,7 @@ def check(path: Path) -> None:
     known, size = _known(path), path.stat().st_size
     if not known:
         raise DataError(f"{path}: no digest beside it ({_beside(path).name}): it was not written by this library")
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    if f"{digest.hexdigest()} {size}" in known:
+    if f"{digest(path)} {size}" in known:
         return
     whole = int(known[-1].split()[1])
     what = "is empty" if not size else f"is cut short ({size} of {whole} bytes)" if size < whole else "is damaged"
@@ -244,28 +240,13 @@ def _known(path: Path) -> list[str]:
 
 def _note(path: Path, digests: list[str]) -> None:
     beside = _beside(path)
-    temporary = beside.with_name(f".{beside.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write("".join(f"{digest}\n" for digest in digests).encode())
-            _to_disk(file)
-        os.replace(temporary, beside)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _folder_to_disk(path.parent)
+    disk.write(beside, "".join(f"{told}\n" for told in digests))
+    flush_folder(path.parent)
 
 
 def _to_disk(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _no_room(path: Path, error: BaseException, temporary: Path) -> str:

@@ -182,15 +182,26 @@ def read(files: Sequence[str | Path], overrides: Sequence[tuple[str, Any]] = ())
 
     The last file names the run, unless it holds nothing but trainer settings.
     """
+    config, name = laid_over(files)
+    plan = expand(config, overrides, name or "run")
+    return replace(plan, files=tuple(str(file) for file in files))
+
+
+def laid_over(files: Sequence[str | Path]) -> tuple[dict[str, Any], str]:
+    """Return the configuration of some files, the later laid over the earlier, and the name of the last.
+
+    A file of nothing but trainer settings gives no name; it is empty where all are such.
+
+    Raises:
+        ConfigError: A file does not exist or is broken.
+    """
     config: dict[str, Any] = {}
-    name = "run"
+    name = ""
     for file in files:
         path = find(file)[0]
         own = composed(path)
-        config = merge(config, own)
-        name = name if set(own) == {"trainer"} else path.stem
-    plan = expand(config, overrides, name)
-    return replace(plan, files=tuple(str(file) for file in files))
+        config, name = merge(config, own), name if set(own) == {"trainer"} else path.stem
+    return config, name
 
 
 def _stage(name: str, merged: dict[str, Any], before: list[str]) -> Stage:

@@ -7,7 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from pydoc import locate
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from huggingface_hub import try_to_load_from_cache
 from xtransfer.config import Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.datamodules.determinants import alias, of_choice, of_heads, of_training
+from xtransfer.disk import known_digest
 from xtransfer.errors import ConfigError
 from xtransfer.hf import PretrainedHead
 from xtransfer.pretrained import resolve_encoder
@@ -174,7 +175,7 @@ def encoder_digest(name: str) -> str:
     folder = Path(resolve_encoder(name))
     if folder.is_dir():
         files = sorted(file for file in folder.iterdir() if file.suffix in FILES and file.is_file())
-        told = [f"{file.name} {_file_digest(file, file.stat().st_size, file.stat().st_mtime_ns)}" for file in files]
+        told = [f"{file.name} {known_digest(file)}" for file in files]
         return f"sha256:{hashlib.sha256(' '.join(told).encode()).hexdigest()}"
     found = try_to_load_from_cache(name, "config.json")
     return f"{name} @{Path(found).parent.name if isinstance(found, str) else 'unknown'}"
@@ -189,16 +190,6 @@ def _taken_over(heads: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         if str(block.get("class_path")).rpartition(".")[2] == PretrainedHead.__name__
     }
     return {"heads_taken_over": found} if found else {}
-
-
-@cache
-def _file_digest(file: Path, size: int, changed: int) -> str:
-    """Return a file's SHA-256; a file of the same size and time of change is not read again."""
-    found = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 # ------------------------------------------------------------------ what a model is chosen by
@@ -278,7 +269,7 @@ def _source(kind: Any) -> str:
         file = Path(inspect.getsourcefile(kind) or "")
     except TypeError:  # a class of the interpreter
         return ""
-    return _file_digest(file, file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else ""
+    return known_digest(file) if file.is_file() else ""
 
 
 def _has_code(kind: Any) -> bool:

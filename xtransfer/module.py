@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,8 @@ class TransferModule(LightningModule):
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
         spec, language = self.tasks[batch["task"]], batch["language"]
         lower = scored_in(self.trainer, self.eval_bf16) == BF16
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=lower):
+        # Where nothing is lowered the trainer's own precision holds: autocast that is switched off would undo it.
+        with torch.autocast(self.device.type, torch.bfloat16) if lower else nullcontext():
             logits = self(batch).logits
         pieces = KINDS[spec["kind"]].decode(logits, batch, spec)
         self.metrics.add(split, spec["name"], language, pieces, [meta["gold"] for meta in batch["meta"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from xtransfer.disk import write
 from xtransfer.kinds import KINDS, Retrieval
 from xtransfer.metrics import Piece, RetrievalScores
 from xtransfer.module import TransferModule
@@ -75,10 +75,7 @@ class PredictionWriter(Callback):
 
     def _write(self, text: str, spec: Mapping[str, Any], language: str) -> None:
         path = self.folder / spec["name"] / f"test-{language}.{KINDS[spec['kind']].file_type(spec)}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write(path, text)
         self.files.append(path)
 
 

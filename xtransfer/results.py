@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -149,10 +150,12 @@ class Results:
         """Add the rows to a file, one JSON object a line, flushed to the disk."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
-            for row in self.rows:
-                stream.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            stream.writelines(f"{line}\n" for line in self._lines())
             stream.flush()
             os.fsync(stream.fileno())
+
+    def _lines(self) -> list[str]:
+        return [json.dumps(asdict(row), ensure_ascii=False) for row in self.rows]
 
     def replace(self, path: Path) -> None:
         """Add the rows to a file in place of those there of the same stage and configuration; others stay as they are.
@@ -163,11 +166,7 @@ class Results:
         scored = {(row.stage, row.config) for row in self.rows}
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
         kept = [line for line in lines if line and _origin(line) not in scored]
-        temporary = path.with_name(f".{path.name}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self.append(temporary)
-        temporary.replace(path)
+        write(path, "".join(f"{line}\n" for line in [*kept, *self._lines()]))
 
     def where(self, **wanted: Any) -> Results:
         """Return the rows whose fields have these values, e.g. ``where(task="xnli", main=True)``."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from xtransfer.checkpoints import check, remove, sweep
 from xtransfer.curves import forget
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.snapshots import snapshots
 from xtransfer.steps import Step
@@ -77,10 +78,7 @@ def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bo
         if chosen is None:
             forget(step.folder)
         content = {"facts": dict(facts), "everything": step.everything, "changed": changed}
-        text = json.dumps(content, indent=1, default=str)
-        temporary = noted.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(noted)
+        write(noted, json.dumps(content, indent=1, default=str))
     return chosen
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtransfer.disk import digest, flush_folder, write
 from xtransfer.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ LOGS = ("csv", "tensorboard")
 """What loggers go on writing to: copied."""
 RECORD = "stage.json"
 FORMAT = 1
-BLOCK = 1 << 20
 
 
 class StageStore:
@@ -114,11 +114,11 @@ class StageStore:
             files = {name: _put(folder, temporary, name) for name in _files(folder)}
             _write(temporary / RECORD, {"format": FORMAT, "identity": key, **known, "files": files})
             for inner in sorted({path.parent for path in temporary.rglob("*")}, reverse=True):
-                _to_disk(inner)
+                flush_folder(inner)
             if entry.exists():
                 return False
             temporary.rename(entry)
-            _to_disk(entry.parent)
+            flush_folder(entry.parent)
         except OSError as error:
             if entry.is_dir():  # another process was quicker
                 return False
@@ -153,13 +153,9 @@ def _put(folder: Path, entry: Path, name: str) -> dict[str, Any]:
     target = entry / name
     _place(folder, entry, name)
     target.chmod(0o444)
-    digest, size = hashlib.sha256(), 0
     with target.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-            size += len(block)
         os.fsync(stream.fileno())
-    return {"sha256": digest.hexdigest(), "bytes": size}
+    return {"sha256": digest(target), "bytes": target.stat().st_size}
 
 
 def _place(source: Path, target: Path, name: str) -> None:
@@ -186,11 +182,7 @@ def _check(file: Path, known: Mapping[str, Any]) -> None:
         raise DataError(f"{file.name} is missing")
     if (size := file.stat().st_size) != known["bytes"]:
         raise DataError(f"{file.name} has {size} bytes, expected {known['bytes']}")
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != known["sha256"]:
+    if digest(file) != known["sha256"]:
         raise DataError(f"{file.name} is not the file that was put in: its digest differs")
 
 
@@ -214,19 +206,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write(file: Path, record: Mapping[str, Any]) -> None:
     plain = json.loads(json.dumps(record, default=str))
-    with file.open("w", encoding="utf-8") as stream:
-        json.dump({**plain, "sha256": _digest(plain)}, stream, ensure_ascii=False, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write(file, json.dumps({**plain, "sha256": _digest(plain)}, ensure_ascii=False, indent=1))
 
 
 def _digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _to_disk(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -64,7 +63,7 @@ def sweep(words: list[str]) -> int:
     planned = sweeping.plan(files, axes, options.get("out_dir"), overrides)
     if check:
         checked(planned.cells)
-        print(planning.plan([copy.deepcopy(cell.plan) for cell in planned.cells]).text())
+        print(planning.plan([cell.plan for cell in planned.cells]).text())
         print("\n".join(["", *(cell.name for cell in planned.cells), f"{len(planned.cells)} cells, nothing wrong"]))
         return 0
     resume: Any = chosen({"resume": str(options.get("resume", "auto"))}, "resume", ("auto", "never"), "auto")

@@ -22,6 +22,7 @@ from xtransfer.costs import tokens_trained
 from xtransfer.curves import set_aside
 from xtransfer.datamodules.features import words_of
 from xtransfer.datamodules.mixture import place_of, progress_of
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError
 from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
@@ -207,6 +208,4 @@ def _select(cli: StageCLI, files: CheckedFiles) -> str:
 
 
 def _mark(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(dict(content), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write(path, json.dumps(dict(content), ensure_ascii=False, indent=1) + "\n")

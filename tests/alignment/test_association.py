@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from xtransfer.alignment.association import (
-    holm,
     interval,
     kendall,
     left_out_error,
@@ -85,12 +84,6 @@ def test_the_interval_holds_the_correlation_and_needs_five():
     assert low < spearman(x, y) < high
     assert low > 0
     assert np.isnan(interval(x[:4], y[:4])).all()
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, GAP, 0.6])[::2] == pytest.approx([1, 1])
-    assert np.isnan(holm([0.5, GAP])[1])
 
 
 # ------------------------------------------------------------------ given other things

@@ -146,16 +146,6 @@ def left_out_error(x: Array | None, y: Array) -> float:
     return float(np.mean(errors)) if errors else float("nan")
 
 
-def holm(p: list[float]) -> list[float]:
-    """Return p values corrected for their number, after Holm 1979; NaN stays, and does not count."""
-    order = sorted((i for i, value in enumerate(p) if not np.isnan(value)), key=p.__getitem__)
-    corrected, highest = list(p), 0.0
-    for place, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - place) * p[i]))
-        corrected[i] = highest
-    return corrected
-
-
 def _cells(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Return the centred cells of both where both have a number and their column has two such, and which these are."""
     both = np.isfinite(x) & np.isfinite(y)

@@ -12,7 +12,6 @@ import numpy as np
 import xtransfer.datamodules as datamodules
 from xtransfer.alignment.arrays import Array
 from xtransfer.alignment.association import (
-    holm,
     interval,
     kendall,
     left_out_error,
@@ -23,6 +22,7 @@ from xtransfer.alignment.association import (
 )
 from xtransfer.alignment.gains import Gains
 from xtransfer.alignment.rows import Alignment
+from xtransfer.bootstrap import holm
 from xtransfer.task import Task
 
 LEVEL = 0.05

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import xtransfer.disk as disk
 from xtransfer.errors import DataError
 
 
@@ -57,10 +57,7 @@ class Alignment:
 
 def write(rows: Iterable[Alignment], path: Path) -> None:
     """Write rows, one JSON object a line; the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(temporary, path)
+    disk.write(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def read(path: Path) -> list[Alignment]:

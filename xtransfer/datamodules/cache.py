@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from xtransfer.datamodules.flat import FeatureSet, Flattened
+from xtransfer.disk import digest
 from xtransfer.kinds import Feature
 
 log = logging.getLogger(__name__)
-PIECE = 1 << 20
-"""Bytes read at a time, so that checking a file needs no room."""
 
 
 def cache_folder(chosen: Path | None = None) -> Path:
@@ -64,11 +63,7 @@ def cached(identity: Mapping[str, Any], build: Callable[[Counter[str]], Iterator
 
 def _named(folder: Path, key: str, file: Path) -> Path:
     """Return the path of a file: the checksum in its name covers all of it, what is about the arrays too."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while piece := content.read(PIECE):
-            digest.update(piece)
-    return folder / f"{key}-{digest.hexdigest()[:16]}.safetensors"
+    return folder / f"{key}-{digest(file)[:16]}.safetensors"
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +72,7 @@ def code_version() -> str:
     package = Path(__file__).parent.parent
     files = sorted([*(package / "kinds").glob("*.py"), *(package / "sources").glob("*.py"), package / "task.py"])
     files += [package / "datamodules" / name for name in ("portion.py", "features.py", "flat.py")]
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+        found.update(file.read_bytes())
+    return found.hexdigest()[:16]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def save(head: Head, folder: Path) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{type(head).__name__}: config() and labels must be plain JSON values: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / WEIGHTS_FILE, weights)
-    _write(folder / CONFIG_FILE, f"{text}\n".encode())
+    write(folder / WEIGHTS_FILE, weights)
+    write(folder / CONFIG_FILE, f"{text}\n")
 
 
 def load(expected: type[H], folder: Path) -> H:
@@ -154,16 +154,3 @@ def _read(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{path}: no such file; a saved head is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
         raise ConfigError(message) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step: after a crash it is the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import importlib.resources
 import os
 import zlib
@@ -11,9 +10,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 
+from xtransfer.disk import known_digest
 from xtransfer.errors import DataError, nearest
 from xtransfer.sources.rows import renamed, speaks
 from xtransfer.task import Row, Source
@@ -73,8 +72,7 @@ class File:
 
     def digest(self) -> str:
         """Return the SHA-256 of the file as it lies there."""
-        about = self.path.stat()
-        return _digest(self.path, about.st_size, about.st_mtime_ns)
+        return known_digest(self.path)
 
     def _raw(self) -> Iterator[bytes]:
         with self.path.open("rb") as stream:
@@ -205,16 +203,6 @@ class FileSource(Source):
             return folder
         package, _, inside = self.package.partition("/")
         return Path(str(importlib.resources.files(package))) / inside
-
-
-@cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    """Return a file's SHA-256; a file of the same size and time of change is not read again."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def choose(files: Sequence[Source], split: str, language: str, folder: Path | None, task_name: str) -> Source:

@@ -59,21 +59,6 @@ class Cell:
         return f"# A cell of a sweep; {told}.\n" + yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 
 
-def read_configs(files: Sequence[str | Path]) -> tuple[dict[str, Any], str]:
-    """Return the configuration of some files, the later laid over the earlier, and its name, as `config.read` does.
-
-    Raises:
-        ConfigError: A file does not exist or is broken.
-    """
-    config: dict[str, Any] = {}
-    name = "sweep"
-    for file in files:
-        path = find(file)[0]
-        own = composed(path)
-        config, name = merge(config, own), name if set(own) == {"trainer"} else path.stem
-    return config, name
-
-
 def cells_of(
     config: Mapping[str, Any], axes: Axes, folder: Path, overrides: Sequence[tuple[str, Any]] = ()
 ) -> list[Cell]:

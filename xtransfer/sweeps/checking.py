@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -49,7 +48,6 @@ def checked(cells: Sequence[Cell]) -> dict[str, str]:
 def _alone(plan: Plan, stage: Stage) -> Plan:
     """Return a plan of one stage with a fixed seed, with those before it only where they matter for what is checked."""
     stages = plan.stages[: stage.number] if stage.adapters != "merge" else (replace(stage, start=None),)
-    stages = copy.deepcopy(stages)  # parsing writes into configurations
     return replace(plan, stages=tuple(replace(one, config={**one.config, "seed_everything": 1}) for one in stages))
 
 

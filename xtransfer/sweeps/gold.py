@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.example_scores import TASKS
 from xtransfer.kinds import KINDS
 from xtransfer.significance import gold_of
 from xtransfer.stage_cli import data_of, parse
 from xtransfer.sweeps.cells import Cell, looks_alike
-from xtransfer.sweeps.records import write
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def write_gold(cells: Sequence[Cell], folder: Path) -> None:
             if (key := looks_alike(stage)) in seen:
                 continue
             seen.add(key)
-            for portion in data_of(parse(copy.deepcopy(stage), cell.folders[stage.name])).portions("test"):
+            for portion in data_of(parse(stage, cell.folders[stage.name])).portions("test"):
                 if portion.task.name not in TASKS:
                     continue
                 suffix = TASKS[portion.task.name].suffix

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from xtransfer.disk import write
 from xtransfer.errors import DataError
 
 State = Literal["waiting", "running", "done", "failed", "stopped", "elsewhere"]
@@ -64,11 +64,3 @@ class Record:
 def now() -> str:
     """Return the time, ISO 8601, UTC."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, also where several processes do."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

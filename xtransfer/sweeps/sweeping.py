@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from xtransfer.config import parse_overrides
+from xtransfer.config import laid_over, parse_overrides
+from xtransfer.disk import write
 from xtransfer.errors import ConfigError
 from xtransfer.results import Results
-from xtransfer.sweeps.cells import Axes, Cell, cells_of, read_configs
+from xtransfer.sweeps.cells import Axes, Cell, cells_of
 from xtransfer.sweeps.checking import checked
 from xtransfer.sweeps.engines import engine_of
 from xtransfer.sweeps.gold import write_gold
 from xtransfer.sweeps.progress import Progress
-from xtransfer.sweeps.records import write
 from xtransfer.sweeps.schedule import Item, Schedule, Stop
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,11 @@ def plan(
         whole, name = dict(config), str(config.get("name", "sweep"))
     else:
         files = [config] if isinstance(config, str | Path) else config
-        whole, name = read_configs(files)
+        whole, name = laid_over(files)
     own = whole.pop("axes", None) or {}
     if not isinstance(own, Mapping):
         raise ConfigError(f"axes: expected settings with lists of values, found {own!r:.60}")
-    base = Path(out_dir) if out_dir else Path("sweeps") / str(whole.get("name", name))
+    base = Path(out_dir) if out_dir else Path("sweeps") / str(whole.get("name", name or "sweep"))
     folder = base.expanduser().resolve()
     return Sweep(folder, cells_of(whole, {**own, **(axes or {})}, folder, pairs))
 
