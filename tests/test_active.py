@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from tests.families import SIZES
-from xtransfer.active import Activation, Words
+from xtransfer.active import Activation, Words, keep_apart
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.pipeline import run
@@ -110,8 +110,8 @@ def test_words_that_are_only_scored_are_looked_up_decayed(large: Path, tmp_path:
 def test_a_checkpoint_taken_on_the_way_goes_on_the_same(large: Path, tmp_path: Path) -> None:
     words = torch.arange(5, 100)
     encoders = [Encoder(str(large)) for _ in range(2)]
-    for number, encoder in enumerate(encoders):
-        encoder.activate(activation(words.tolist(), [300, 301], tmp_path / str(number)))
+    for number, encoder in enumerate(encoders):  # other development languages may be scored when it goes on
+        encoder.activate(activation(words.tolist(), [300, 301, 302][number:], tmp_path / str(number)))
     trained(encoders[0], words, 0.1, None)
     encoders[1].load_state_dict(encoders[0].state_dict())
     for encoder in encoders:
@@ -217,3 +217,14 @@ def test_what_a_killed_training_left_is_removed(roomy: Path, tmp_path: Path, lef
     (folder / left).write_bytes(b"half a table")
     run(settings | {"stages": {"mnli": settings["stages"]["mnli"]}})
     assert not list(folder.glob("words-*"))
+
+
+def test_processes_send_each_other_only_what_is_trained(large: Path, tmp_path: Path) -> None:
+    """DistributedDataParallel sends all buffers in every step, unless it is told which to leave."""
+    root = torch.nn.Module()
+    root.encoder = Encoder(str(large))
+    root.encoder.activate(activation([5, 6, 7], [8], tmp_path))
+    keep_apart(root, root.encoder.active)
+    left = {name.rpartition(".")[2] for name in root._ddp_params_and_buffers_to_ignore}
+    assert left == {"rest", "place"}
+    assert all(name in dict(root.named_buffers()) for name in root._ddp_params_and_buffers_to_ignore)

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ class ActiveEmbedding(nn.Module):
         self.trained = trained
         self._padding = None if self.padding_idx is None else int(place[self.padding_idx])
         self.weight = nn.Parameter(whole[trained].to(device))
-        self.register_buffer("rest", whole[scored].to(device))
+        # In no checkpoint: they stay as they are, and what is scored meanwhile may be another choice of words later.
+        self.register_buffer("rest", whole[scored].to(device), persistent=False)
         self.register_buffer("place", place.to(device), persistent=False)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -152,6 +154,19 @@ def activate(model: PreTrainedModel, activation: Activation, name: str) -> None:
     model.set_input_embeddings(active)
     told = "encoder '%s': %d of %d words are trained, %d more are looked up: no other occurs in this stage"
     log.info(told, name, len(active.weight), len(table.weight), len(active.rest))
+
+
+def keep_apart(root: nn.Module, active: ActiveEmbedding) -> None:
+    """Let processes that train together not send one another, in every step, what each has made itself.
+
+    Args:
+        root: The module that is trained by several processes.
+        active: Its word embeddings.
+    """
+    own = {id(buffer) for buffer in active.buffers()}
+    names = [name for name, buffer in root.named_buffers() if id(buffer) in own]
+    mark: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+    mark(root, names)
 
 
 def settle(model: PreTrainedModel) -> None:

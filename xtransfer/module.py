@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from xtransfer.active import Activation
+from xtransfer.active import Activation, keep_apart
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.heads import Head, HeadOutput
@@ -47,10 +47,8 @@ class TransferModule(LightningModule):
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
-        compiled: Compile the encoder's layers, once for all lengths: the first steps take a minute, the others less on
-            a GPU.
-        eval_bf16: Score in bfloat16 what is trained in single precision; default where the device computes in it
-            natively, which few CPUs do. Rows of results tell.
+        compiled: Compile the encoder's layers, once for all lengths: the first steps take long, the others less.
+        eval_bf16: Score in bfloat16 what is trained in single precision; default where that is native to the device.
         active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
             training all would have left them; False trains all.
         lr: Peak learning rate.
@@ -226,6 +224,8 @@ class TransferModule(LightningModule):
             self.encoder.adapt(self.adapters, self.start_adapters)
         if fitting and self.activation and not self.encoder.active and not self._needs_all_words():
             self.encoder.activate(self.activation)
+        if self.encoder.active:
+            keep_apart(self, self.encoder.active)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
