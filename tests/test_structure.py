@@ -74,7 +74,7 @@ LAYERS = (
         "mix_plot",
         "pictures",
     ),
-    ("module", "task_metrics", "datamodules", "datamodules.*"),
+    ("module", "once", "task_metrics", "datamodules", "datamodules.*"),
     (
         "pipeline",
         "training",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
 from xtransfer.parts import load_parts, save_parts
 from xtransfer.samplers import seed_of
-from xtransfer.task_metrics import BF16, MEAN, TaskMetrics, judged, means, monitor, scored_in
+from xtransfer.task_metrics import MEAN, TaskMetrics, judged, means, monitor, precision
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
@@ -279,10 +278,9 @@ class TransferModule(LightningModule):
 
     def _evaluate(self, batch: Batch, split: str) -> list[Piece]:
         spec, language = self.tasks[batch["task"]], batch["language"]
-        lower = scored_in(self.trainer, self.eval_bf16) == BF16
-        # Where nothing is lowered the trainer's own precision holds: autocast that is switched off would undo it.
-        with torch.autocast(self.device.type, torch.bfloat16) if lower else nullcontext():
-            logits = self(batch).logits
+        with precision(self, self.eval_bf16):
+            single = "texts" in batch
+            logits = self.metrics.once.vectors(batch, lambda b: self(b).logits) if single else self(batch).logits
         pieces = KINDS[spec["kind"]].decode(logits, batch, spec)
         self.metrics.add(split, spec["name"], language, pieces, [meta["gold"] for meta in batch["meta"]])
         return pieces

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from lightning.pytorch import Trainer
+import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.hardware import native_bf16
 from xtransfer.kinds import KINDS, Retrieval
 from xtransfer.metrics import Piece, RetrievalScores, RowMetric, TaskMetric
+from xtransfer.once import Once
 
 ALL = "all"
 """In the name of a metric: it takes all languages of its task."""
@@ -36,6 +39,7 @@ class TaskMetrics(nn.ModuleDict):
 
     def __init__(self, tasks: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
+        self.once = Once()
         for spec in tasks:
             kind = KINDS[spec["kind"]]
             joint = isinstance(kind, Retrieval)  # one metric takes the vectors of all languages
@@ -59,7 +63,8 @@ class TaskMetrics(nn.ModuleDict):
             metric.update(pieces, golds)
 
     def forget(self, split: str) -> None:
-        """Forget what a split's metrics have taken in."""
+        """Forget what a split's metrics have taken in, and all vectors."""
+        self.once.forget()
         for _, metric in self._all(split):
             metric.reset()
 
@@ -70,6 +75,7 @@ class TaskMetrics(nn.ModuleDict):
             DataError: A score is not a number, or infinite: no model may be chosen by it.
         """
         found: dict[str, dict[str, float]] = {}
+        self.once.forget()
         for name, metric in self._all(split):
             prefix, language = name.rsplit("/", 1)
             computed = metric.compute()
@@ -92,6 +98,7 @@ class TaskMetrics(nn.ModuleDict):
 
     def search(self) -> None:
         """Search the neighbours of all queries that were taken in."""
+        self.once.forget()
         for metric in self.values():
             if isinstance(metric, RetrievalScores) and metric.items:
                 metric.compute()
@@ -134,6 +141,15 @@ def monitor(tasks: Iterable[Mapping[str, Any]]) -> str:
     if not scores:
         raise ConfigError(f"{', '.join(spec['name'] for spec in tasks)}: no development rows to choose a model by")
     return MEAN if len(scores) > 1 else next(iter(scores.values()))
+
+
+def precision(module: LightningModule, chosen: bool | None = None) -> AbstractContextManager[Any]:
+    """Return the context in which rows are scored; see `scored_in`.
+
+    Where nothing is lowered the trainer's own precision holds: autocast that is switched off would undo it.
+    """
+    lower = scored_in(module.trainer, chosen) == BF16
+    return torch.autocast(module.device.type, torch.bfloat16) if lower else nullcontext()
 
 
 def scored_in(trainer: Trainer, chosen: bool | None = None) -> str:

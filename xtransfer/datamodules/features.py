@@ -94,6 +94,8 @@ def batch_of(
 ) -> dict[str, Any]:
     """Pad features to a batch and say whose they are; with `distinct` equal texts are encoded once."""
     batch = collate(features, pad_id, labels_per, distinct)
+    if distinct and labels_per == "batch":  # what becomes a vector is made once in all languages, see `Once`
+        batch["texts"] = Aside([np.asarray(feature["input_ids"], np.int32).tobytes() for feature in features])
     return batch | {"meta": Aside(batch["meta"]), "task": task, "language": language}
 
 

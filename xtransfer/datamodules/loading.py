@@ -78,20 +78,20 @@ class Aside:
     """The text side of a batch, kept out of what a trainer moves and pins, which it would take apart value by value.
 
     Args:
-        metas: One for each feature.
+        values: One for each feature.
     """
 
-    def __init__(self, metas: Sequence[dict[str, Any]]) -> None:
-        self._metas = list(metas)
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values = list(values)
 
     def __len__(self) -> int:
         """Return the number of features."""
-        return len(self._metas)
+        return len(self._values)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Any]:
         """Go through them."""
-        return iter(self._metas)
+        return iter(self._values)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
+    def __getitem__(self, place: int) -> Any:
         """Return that of one feature."""
-        return self._metas[place]
+        return self._values[place]
