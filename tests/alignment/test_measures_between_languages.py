@@ -54,23 +54,28 @@ def test_rows_have_to_be_as_many():
 
 
 # ------------------------------------------------------------------ options
-def test_dali_counts_questions_all_of_whose_options_find_themselves():
+def test_dali_counts_questions_whose_pairs_are_nearer_than_all_others():
     english = at((0, 60), (0, 60), (0, 60))
-    other = at((5, 65), (50, 60), (0, 20))
-    # Second question: 0 is nearer to 50 (its own) than to 60; 60 to 60: counts. Third: 60 is nearest to 20: counts too,
-    # its own is 20, the other 0. So all three; with the options swapped none.
-    assert dali(english, other) == 1
+    other = at((5, 65), (25, 60), (0, 20))
+    # Degrees between pairs, and between others. First: 5, 5; 65, 55. Second: 25, 0; 60, 35: counts. Third: 0, 40; 20,
+    # 60: 60 is nearer to its own translation, 20, than to 0; but 0 and 20 are nearer still.
+    assert dali(english, other) == pytest.approx(2 / 3)
+    assert dali(other, english) == pytest.approx(2 / 3), "the languages are alike"
     assert dali(english, other[:, ::-1]) == 0
+    # Of four options, all pairs are compared with all others, also those of further options: 30 off, 29 off.
+    assert dali(at((0, 90, 180, 209)), at((30, 90, 180, 209))) == 0
+    assert dali(at((0, 90, 180, 211)), at((30, 90, 180, 211))) == 1
     assert dali(at((0, 60), (0, 60)), at((5, 65), (65, 5))) == pytest.approx(1 / 2)
     # One option of two is not enough: 0 finds 5, but 60 is nearer to 5 than to 170.
     assert dali(at((0, 60)), at((5, 170))) == 0
 
 
 def test_strict_dali_also_wants_pairs_nearer_than_options_of_one_language():
-    english = at((0, 60), (0, 60), (0, 60))
-    other = at((5, 65), (50, 60), (0, 20))
-    # Second: the pair 0-50 is 50 off, but 50 and 60 of the other language are 10 apart. Third: 60-20 is 40 off, 0 and
-    # 20 are 20 apart. Only the first remains.
+    english = at((0, 60), (0, 60), (40, 60))
+    other = at((5, 65), (25, 49), (15, 85))
+    # Second: the pairs are 25 and 11 off, the others 49 and 35, but 25 and 49 of the other language 24. Third: 25 and
+    # 25 off, the others 45 and 45, but 40 and 60 of English 20. Only the first remains.
+    assert dali(english, other) == 1
     assert dali_strict(english, other) == pytest.approx(1 / 3)
 
 

@@ -27,7 +27,7 @@ class Progress:
     def __init__(self, workers: int, stream: Any = None) -> None:
         from rich.console import Console
 
-        self.console = Console(file=stream or sys.stderr)
+        self.console = Console(file=stream or sys.stderr, force_jupyter=False)  # there each line would be a cell output
         self.workers = workers
         self.live: Any = None
         self.states: dict[str, tuple[str, str]] = {}
