@@ -189,7 +189,7 @@ def test_the_card_tells_scores_and_history(tiny_encoder, tmp_path):
     assert float(dict(zip([c.strip() for c in columns], values, strict=True))["de"]) == pytest.approx(
         row.value, abs=0.06
     )
-    for told in (row.origin, row.config, row.versions["torch"], "seed 1, 1 steps", "trained in the stages: nli (xnli)"):
+    for told in (row.origin, row.config, row.versions["torch"], f"seed 1, 1 steps on {row.tokens} tokens", "trained in the stages: nli (xnli)"):
         assert told in text, told
     assert "labels: entailment, neutral, contradiction" in text
     assert "license" not in fields
@@ -198,6 +198,14 @@ def test_the_card_tells_scores_and_history(tiny_encoder, tmp_path):
         (r.language, r.value) for r in Results.load(tmp_path / "runs" / "told")
     ]
     assert str(tmp_path) not in text + (tmp_path / "out" / "results.jsonl").read_text()
+
+
+def test_the_card_tells_which_run_has_trained(tiny_encoder, tmp_path):
+    for name in ("one", "two"):
+        xtransfer.run({**config_of(tmp_path, tiny_encoder, name), "store": str(tmp_path / "store")})
+        xtransfer.export(tmp_path / "runs" / name, tmp_path / name)
+    told = "that stage was trained by the run and stage one/nli"
+    assert [told in (tmp_path / name / "README.md").read_text() for name in ("one", "two")] == [False, True]
 
 
 def test_labels_in_another_order_are_refused_unless_put_right(folders, tiny_encoder, tmp_path):

@@ -169,8 +169,12 @@ def _training(row: Row) -> list[str]:
     lines = [f"trained in the stages: {', then '.join(stages) or 'none: the pretrained encoder as it is'}"]
     if row.stage not in row.chain:
         lines.append(f"scored in the stage {row.stage}, which trains nothing")
-    lines.append(f"run {row.run}, seed {row.seed}, {row.steps} steps in the last stage; kept: {row.selected}")
+    tokens = f" on {row.tokens:,} tokens" if row.tokens else ""
+    lines.append(f"run {row.run}, seed {row.seed}, {row.steps} steps{tokens} in the last stage; kept: {row.selected}")
+    if row.reused_from:
+        lines.append(f"that stage was trained by the run and stage {row.reused_from}")
     more = {"protocol": row.protocol, "pooling": row.pooling, "adapters": row.adapters, "threshold": row.threshold}
+    more["scored in"] = row.precision
     lines += [f"{name}: {value}" for name, value in more.items() if value]
     if row.training:
         lines.append(f"training data: `{json.dumps(row.training, ensure_ascii=False)}`")
