@@ -33,15 +33,15 @@ that foretell the gains that runs have shown? Writes alignment.jsonl, report.md 
   --measures NAME ...       these measures (default: all that have what they need)
   --results RUNS ...        folders of runs or results.jsonl files, whose gains are to be foretold
   --metric, --baseline, --recipe   as for `xtransfer table`
-  --rows FILE               report on an alignment.jsonl that is there, and measure nothing
+  --rows FILE ...           report on the rows of alignment.jsonl files that are there, and measure nothing
 
 measures
 {measures}
   xtransfer align --intermediates MNLI SQuAD --targets TyDiQA UDPOS --encoder offline-small --out alignment
 """
 
-LISTS = ("intermediates", "targets", "encoders", "layers", "languages", "measures", "results", "recipe")
-SINGLE = ("out", "data_dir", "encoder", "parallel", "split", "language_table", "metric", "baseline", "rows")
+LISTS = ("intermediates", "targets", "encoders", "layers", "languages", "measures", "results", "recipe", "rows")
+SINGLE = ("out", "data_dir", "encoder", "parallel", "split", "language_table", "metric", "baseline")
 NUMBERS = ("limit", "seed")
 
 
@@ -63,7 +63,10 @@ def align(words: list[str]) -> int:
 
     quiet()
     results = load(options["results"], "align") if "results" in options else None
-    rows = alignment.read(Path(options["rows"])) if "rows" in options else alignment.measure(**_measured(options))
+    if "rows" in options:
+        rows = [row for path in options["rows"] for row in alignment.read(Path(path))]
+    else:
+        rows = alignment.measure(**_measured(options))
     if "rows" not in options:
         alignment.write(rows, folder / "alignment.jsonl")
         print(f"{len(rows)} rows in {folder / 'alignment.jsonl'}")

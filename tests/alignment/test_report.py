@@ -230,9 +230,13 @@ def test_the_command_writes_rows_report_and_pictures(tiny_encoder, tmp_path, cap
     assert found[0] == "alignment.jsonl"
     assert "report.md" in found
     assert "scatter-text_embedding-layer2.png" in found
-    again = ["align", "--rows", str(tmp_path / "out/alignment.jsonl"), "--out", str(tmp_path / "again")]
+    lines = (tmp_path / "out/alignment.jsonl").read_text().splitlines(keepends=True)
+    parts = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for part, chosen in zip(parts, (lines[:9], lines[9:]), strict=True):
+        part.write_text("".join(chosen))
+    again = ["align", "--rows", *map(str, parts), "--results", str(tmp_path / "run"), "--out", str(tmp_path / "again")]
     assert main(again) == 0
-    assert "11 to" in (tmp_path / "again/report.md").read_text()
+    assert (tmp_path / "again/report.md").read_text() == (tmp_path / "out/report.md").read_text()
 
 
 @pytest.mark.parametrize(
