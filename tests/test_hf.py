@@ -189,7 +189,8 @@ def test_the_card_tells_scores_and_history(tiny_encoder, tmp_path):
     assert float(dict(zip([c.strip() for c in columns], values, strict=True))["de"]) == pytest.approx(
         row.value, abs=0.06
     )
-    for told in (row.origin, row.config, row.versions["torch"], f"seed 1, 1 steps on {row.tokens} tokens", "trained in the stages: nli (xnli)"):
+    steps = f"seed 1, 1 steps on {row.tokens} tokens"
+    for told in (row.origin, row.config, row.versions["torch"], steps, "trained in the stages: nli (xnli)"):
         assert told in text, told
     assert "labels: entailment, neutral, contradiction" in text
     assert "license" not in fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import count
+from itertools import combinations, count
 
 import pytest
 
@@ -200,11 +200,17 @@ def test_pictures_have_a_name_on_every_point(tmp_path):
 
     found = report(measured("close", near()), runs())
     axes = scatter(found.findings[0]).axes[0]
-    assert sorted(text.get_text() for text in axes.texts) == sorted(INTERMEDIATES * 2)
+    names = [text for text in axes.texts if text.get_text()]  # those without are lines from names to points
+    assert sorted(text.get_text() for text in names) == sorted(INTERMEDIATES * 2)
+    boxes = [text.get_window_extent() for text in names]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["udpos", "xnli"]
     assert "ρ = +1.00" in axes.get_title(loc="left")
-    places = {(text.get_text(), *map(float, text.xy)) for text in axes.texts}
-    assert ("mnli", 51.5, -1.0) in places
+    points = {(line.get_label(), *map(float, point)) for line in axes.lines for point in line.get_xydata()}
+    assert ("udpos", 51.5, -1.0) in points
+    x, y = axes.transData.transform((51.5, -1.0))
+    away = [math.hypot(max(b.x0 - x, x - b.x1, 0), max(b.y0 - y, y - b.y1, 0)) for b in boxes]
+    assert names[away.index(min(away))].get_text() == "mnli"
     written = found.save(tmp_path)
     names = ["report.md", "scatter-close-layer2.png", "scatter-close-layer2.pdf"]
     assert [path.name for path in written] == names

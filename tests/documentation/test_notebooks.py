@@ -52,4 +52,4 @@ def test_what_is_kept_is_small_and_holds_no_error_and_no_place(path):
 
 
 def test_there_are_notebooks():
-    assert {path.stem for path in NOTEBOOKS} >= {"tour", "ablation", "elsewhere", "your_own", "scaling"}
+    assert {path.stem for path in NOTEBOOKS} >= {"tour", "ablation", "elsewhere", "your_own", "alignment", "scaling"}

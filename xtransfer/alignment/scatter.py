@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from xtransfer.alignment.findings import Finding
+from xtransfer.errors import ConfigError
 from xtransfer.plots import COLOURS, GREY, NORMAL, SMALL, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 MARKERS = "osD^vP*X"
 
@@ -18,19 +20,24 @@ def scatter(finding: Finding) -> Figure:
     """Draw a measure against the gain, a point a unit and target, with its name; a colour and a sign a target.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: matplotlib or adjustText is not installed.
     """
+    try:
+        from adjustText import adjust_text
+    except ImportError as error:
+        raise ConfigError(
+            "names on points need adjustText, which is not installed: pip install 'xtransfer[alignment]'"
+        ) from error
     figure = new_figure(4.6, 3.6, layout="constrained")
     axes = figure.subplots()
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+    names: list[Text] = []
     targets = list(dict.fromkeys(target for _, target, _, _ in finding.points))
     for number, target in enumerate(targets):
         own = [(name, x, y) for name, t, x, y in finding.points if t == target]
         style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
         axes.plot([x for _, x, _ in own], [y for _, _, y in own], linestyle="", markersize=4, label=target, **style)
-        for name, x, y in own:
-            told: dict[str, Any] = {"textcoords": "offset points", "xytext": (4, 3), "fontsize": SMALL - 1}
-            axes.annotate(name, (x, y), color=style["color"], **told)
+        names += [axes.text(x, y, name, color=style["color"], fontsize=SMALL - 1) for name, x, y in own]
     axes.margins(0.12)
     direction = {"high": " (higher is nearer)", "low": " (lower is nearer)"}.get(finding.better, "")
     axes.set_xlabel(f"{finding.name.replace('_', ' ')}{direction}", fontsize=NORMAL)
@@ -38,6 +45,9 @@ def scatter(finding: Finding) -> Figure:
     plain_axes(axes)
     axes.legend(fontsize=SMALL, frameon=False, title="target", title_fontsize=SMALL)
     axes.set_title(_told(finding), fontsize=SMALL, loc="left")
+    figure.draw_without_rendering()  # lays the axes out, by which names are placed
+    lines = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5}
+    adjust_text(names, ax=axes, expand=(1.15, 1.6), iter_lim=200, arrowprops=lines)
     return figure
 
 
