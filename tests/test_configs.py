@@ -26,7 +26,6 @@ LINES = "{class_path: MLM, init_args: {train_languages: [de, en], languages: [de
 
 QA_ROWS = '{train: "train[:2]", validation: "train[2:]"}'
 
-STUDIED = ("mnli", "squad", "commonsenseqa")
 TARGETS = {
     "xnli": (
         [
@@ -45,12 +44,6 @@ TARGETS = {
     ),
     "tatoeba": ([("data.languages", "[de, zh]"), ("model.layer", "2")], {"tatoeba": "de zh"}),
 }
-STUDY = {
-    f"{before}{target}": settings
-    for before in ("", "mnli_", "squad_", "csqa_")
-    for target, (settings, _) in TARGETS.items()
-}
-
 MIXED = (
     *("anli_plus", "snli", "anli_r1", "anli_r2", "anli_r3", "mnli", "qqp", "squad_v1", "squad_v2"),
     *("hellaswag", "cosmosqa", "commonsenseqa", "ccg"),
@@ -177,20 +170,6 @@ RUNS = {
             **{task: {task: "en"} for task in MIXED if task in ALONE},
             "anli_plus": dict.fromkeys((*MIXED[:5], "mnli"), "en"),
         },
-    ),
-    "small/study.yaml": (
-        [
-            *("--model.freeze_layers", "1"),
-            *(word for stage in STUDIED for word in (f"--stages.{stage}.data.splits", OWN_ROWS)),
-            *(
-                word
-                for stage, settings in STUDY.items()
-                for key, value in settings
-                for word in (f"--stages.{stage}.{key}", value)
-            ),
-        ],
-        {stage: {stage.replace("squad", "squad_v1"): "en"} for stage in STUDIED}
-        | {stage: TARGETS[stage.split("_")[-1]][1] for stage in STUDY},
     ),
     "small/tatoeba.yaml": (
         [*("--data.languages", "[de, zh]"), *("--stages.layer7.model.layer", "1", "--stages.last.model.layer", "2")],

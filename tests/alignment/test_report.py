@@ -141,6 +141,19 @@ def test_errors_are_told_beside_those_of_simple_baselines():
     assert found.error_of_size > 0.1  # published training rows are not in step with these gains
 
 
+def test_training_size_is_that_of_the_runs_where_they_tell():
+    rows = list(runs())
+    for place, name in enumerate(INTERMEDIATES):  # e times as many tokens, a point more
+        own = scored(name, "", "en", 50.0, tokens=round(1000 * math.exp(6 - place)))
+        rows.append(replace(own, run=name))
+    found = gains_of(Results(rows))
+    assert found.tokens == {row.task: row.tokens for row in rows if row.tokens}
+    (one,) = report(measured("close", near()), Results(rows)).findings
+    assert one.error_of_size == pytest.approx(0, abs=1e-3)
+    (other,) = report(measured("close", near()), Results(rows[:-1])).findings
+    assert math.isnan(other.error_of_size), "cosmosqa's is not told, and none is published for ccg"
+
+
 def test_measures_of_languages_rank_languages():
     languages = {"en": 5, "de": 4, "zh": 2, "ar": 1}
     rows = [scored("xnli", "", code, 60) for code in languages]

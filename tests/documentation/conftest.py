@@ -12,8 +12,8 @@ from tests.documentation.pages import ROOT
 from xtransfer.config import read
 
 RUNS = (
-    *("runs/phang2020/mnli", "runs/phang2020/none", "runs/study", "runs/forgetting", "runs/none", "runs/mnli"),
-    *("runs/demo-seeds/seed1", "sweeps/first", "sweeps/phang2020"),
+    *("runs/phang2020/mnli", "runs/phang2020/none", "runs/forgetting", "runs/none", "runs/mnli"),
+    *("runs/demo-seeds/seed1", "sweeps/first", "sweeps/phang2020", "sweeps/small"),
 )
 """Runs that the pages name, each a copy of the one that is trained here."""
 

@@ -166,7 +166,7 @@ def test_what_cannot_be_tried_is_written_correctly():
     [
         "fit --config mnli_then_tydiqa.yaml --stages.mnli.data.data_dri DIR",
         "fit --config mnli_then_tidyqa.yaml",
-        "table runs/study --colums language",
+        "table runs/mnli --colums language",
         "plan mnli_then_tydiqa.yaml --trainer.max_epoch 1",
         "ft",
     ],

@@ -48,7 +48,7 @@ class Finding:
         partial: `rho` given training size and whether both tasks are of one kind.
         error: Mean absolute error of foretelling the gains of an intermediate left out, in points.
         error_of_mean: The same where the mean of the other intermediates' gains is always foretold.
-        error_of_size: The same by the logarithm of training rows; NaN unless all are known.
+        error_of_size: The same by the logarithm of training size; NaN unless all are known.
         points: Name, target, value and gain of each point of the picture: means over what is not named.
     """
 
@@ -188,10 +188,10 @@ def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) 
         p=permuted(x, y, seed),
         low=low,
         high=high,
-        partial=partial(x, y, _controls(values, x, units)) if unit == "intermediate" else math.nan,
+        partial=partial(x, y, _controls(values, x, units, gains)) if unit == "intermediate" else math.nan,
         error=left_out_error(x, y) if unit == "intermediate" else math.nan,
         error_of_mean=left_out_error(None, y) if unit == "intermediate" else math.nan,
-        error_of_size=_error_of_size(x, y, units) if unit == "intermediate" else math.nan,
+        error_of_size=_error_of_size(x, y, units, gains) if unit == "intermediate" else math.nan,
         points=_points(values, gains, unit),
     )
 
@@ -216,7 +216,7 @@ def _matrices(values: Cells, gains: Gains, unit: str) -> tuple[Array, Array]:
     return x, y
 
 
-def _controls(values: Cells, x: Array, units: Sequence[str]) -> Array:
+def _controls(values: Cells, x: Array, units: Sequence[str], gains: Gains) -> Array:
     """Return training sizes and whether the tasks are of one kind ``(2, K, M)``; NaN where a task is not known."""
     columns = sorted({_column(key, "intermediate") for key in values})
     records = _records()
@@ -225,20 +225,25 @@ def _controls(values: Cells, x: Array, units: Sequence[str]) -> Array:
         for j, (target, _) in enumerate(columns):
             if unit in records and target in records:
                 alike[i, j] = float(records[unit].kind == records[target].kind)
-    return np.stack([_log_sizes(x, units), alike])
+    return np.stack([_log_sizes(x, units, gains), alike])
 
 
-def _log_sizes(x: Array, units: Sequence[str]) -> Array:
-    """Return the logarithms of the published numbers of training rows ``(K, M)``; NaN where none is known."""
+def _log_sizes(x: Array, units: Sequence[str], gains: Gains) -> Array:
+    """Return the logarithms of training sizes ``(K, M)``: of tokens trained on, if known of all units, else of rows.
+
+    Rows are those that the data sets are published with; NaN where none is known.
+    """
     records = _records()
-    sizes = [records[unit].sizes.get("train", 0) if unit in records else 0 for unit in units]
+    sizes = [gains.tokens.get(unit, 0.0) for unit in units]
+    if not all(sizes):
+        sizes = [records[unit].sizes.get("train", 0) if unit in records else 0 for unit in units]
     column = np.array([math.log(size) if size else math.nan for size in sizes])
     return np.repeat(column[:, None], x.shape[1], axis=1)
 
 
-def _error_of_size(x: Array, y: Array, units: Sequence[str]) -> float:
+def _error_of_size(x: Array, y: Array, units: Sequence[str], gains: Gains) -> float:
     """Return the error of foretelling by training size; NaN unless all intermediates' sizes are known."""
-    sizes = _log_sizes(x, units)
+    sizes = _log_sizes(x, units, gains)
     return left_out_error(sizes, y) if np.isfinite(sizes).all() else math.nan
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from xtransfer.errors import ConfigError
 from xtransfer.results import LESS_IS_BETTER, Results
-from xtransfer.study import NONE, lay_out, scores
+from xtransfer.study import ARROW, NONE, before, lay_out, scores
 from xtransfer.study_tables import minus
 
 
@@ -21,12 +21,14 @@ class Gains:
         seeds: The numbers of seeds behind the values.
         encoders: Encoders of the runs.
         notes: What was left out or pooled.
+        tokens: Intermediate -> tokens it was trained on, the mean over runs, where its own rows are among the results.
     """
 
     values: Mapping[tuple[str, str, str], float]
     seeds: tuple[int, ...]
     encoders: tuple[str, ...]
     notes: tuple[str, ...]
+    tokens: Mapping[str, float] = field(default_factory=dict)
 
 
 def gains_of(
@@ -75,4 +77,15 @@ def gains_of(
     if not values:
         raise ConfigError("no gain among the results: no target was scored both after an intermediate and without one")
     encoders = {row.encoder for rows in study.cells.values() for row in rows if row.encoder}
-    return Gains(values, tuple(sorted(seeds)), tuple(sorted(encoders)), tuple(notes))
+    return Gains(values, tuple(sorted(seeds)), tuple(sorted(encoders)), tuple(notes), _tokens(results))
+
+
+def _tokens(results: Results) -> dict[str, float]:
+    """Return intermediate -> tokens it was trained on, of all its stages, the mean over runs."""
+    of_stage = {(row.run, row.stage): row.tokens for row in results if row.tokens}
+    found: dict[str, dict[str, int]] = {}
+    for row in results:
+        stages = row.chain[:-1] if row.stage in row.chain else row.chain
+        if stages and all((row.run, stage) in of_stage for stage in stages):
+            found.setdefault(ARROW.join(before(row)), {})[row.run] = sum(of_stage[row.run, s] for s in stages)
+    return {name: fmean(by_run.values()) for name, by_run in found.items()}

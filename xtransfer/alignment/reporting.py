@@ -88,6 +88,7 @@ class Report:
             "partial ρ: given training size and whether both tasks are of one kind, where known; from five on",
             "error: mean absolute error, in points, of foretelling an intermediate left out: by the measure, "
             "by the mean of the others, by training size (where all are known)",
+            "training size: tokens trained on, if the runs tell them of all intermediates; else published rows",
             "a high correlation on runs that were looked at before choosing the measure proves nothing",
         ]
         few = [f"**{note}.**" for note in too_few(self.findings)]
