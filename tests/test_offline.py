@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import struct
+import subprocess
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -96,6 +98,19 @@ def test_compositions_are_those_of_unicode() -> None:
     assert rules["и\u0306"] == "й"
     assert rules["\u0627\u0653"] == "\u0622"  # Arabic alef with madda
     assert all(len(source) > 1 and len(source.encode()) < 6 for source in rules)
+
+
+def test_every_process_writes_the_same_normaliser() -> None:
+    """Digests of the encoder's files stand in results and tell whether a stage is trained already."""
+    told = "import hashlib; from xtransfer.offline import charsmap, compositions as c; "
+    told += "print(hashlib.sha256(charsmap(c())).hexdigest())"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", told], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "123"
+    }
+    assert len(found) == 1
 
 
 def fake_build(monkeypatch: pytest.MonkeyPatch, write: object) -> None:

