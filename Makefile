@@ -3,6 +3,7 @@
 #   make demo PYTHON=python3.12      use another interpreter
 #   make demo VENV=../env             put the environment elsewhere
 #   make demo PIP_ARGS="..."         pass options to pip
+#   make test JOBS=8                 so many processes, of 1 to 2 GB each
 #
 # On Linux pip gets the torch build for NVIDIA GPUs, several gigabytes, unless its own configuration shows it a CPU build,
 # which satisfies the same pin. To point it there: PIP_ARGS="--extra-index-url <address>", with the address of the CPU
@@ -10,6 +11,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 # -qq: errors alone. --use-pep517: builds the one package without a wheel the same way under old and new pip.
@@ -28,7 +30,7 @@ demo: $(DEMO_SET) ## install, then train and score in stages on a few rows; CPU,
 	$(BIN)/xtransfer fit --config configs/demo.yaml
 
 test: $(TEST_SET) ## install, then run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 bench: $(BENCH_SET) ## measure speed and memory beside others: DATA=folder of data sets, QUICK=1 for a look
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks $(if $(DATA),--data-dir $(DATA)) $(if $(QUICK),--quick)

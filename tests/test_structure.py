@@ -311,7 +311,7 @@ def test_what_is_imported_is_declared() -> None:
         for module in modules()
         for found in imports(module)
         if (top := found.name.split(".")[0]) not in sys.stdlib_module_names | {"xtransfer"}
-        and {"yaml": "pyyaml", "sklearn": "scikit_learn"}.get(top, top) not in declared
+        and {"yaml": "pyyaml", "sklearn": "scikit_learn"}.get(top, top.lower()) not in declared
     ]
     report("What the package imports stands in pyproject.toml", offenders)
 
