@@ -11,7 +11,7 @@ import numpy as np
 from xtransfer.benchmarks import BenchmarkTask
 from xtransfer.bootstrap import Array, Difference, ratio, resampled, summed_up
 from xtransfer.errors import ConfigError, nearest
-from xtransfer.example_scores import TASKS, UNITS, Counts, example_counts
+from xtransfer.example_scores import TASKS, UNITS, Counts, example_counts, unanswered
 from xtransfer.results import MEAN, markdown
 from xtransfer.submission import NoGold
 
@@ -42,6 +42,7 @@ class Comparison:
         mean: The same of the mean over these languages, or over all their questions where the task is pooled.
         together: Whether an example's translations are drawn together.
         left_out: Language -> why it is not compared.
+        unanswered: System (A or B) and language -> examples without a prediction, which count 0.
         samples: Number of resamples.
         seed: Seed of the draws.
     """
@@ -52,6 +53,7 @@ class Comparison:
     mean: Compared
     together: bool
     left_out: Mapping[str, str]
+    unanswered: Mapping[tuple[str, str], int]
     samples: int
     seed: int
 
@@ -71,6 +73,11 @@ class Comparison:
             markdown(header, [_row(name, one) for name, one in told.items()]),
             self.verdict(),
         ]
+        for system in ("A", "B"):
+            missing = {code: number for (name, code), number in self.unanswered.items() if name == system}
+            if missing:
+                counted = ", ".join(f"{code} {n} of {self.languages[code].difference.n}" for code, n in missing.items())
+                parts.append(f"not answered by {system}, which counts 0: {counted}")
         reasons: dict[str, list[str]] = {}
         for language, why in self.left_out.items():
             reasons.setdefault(why, []).append(language)
@@ -117,7 +124,11 @@ def compare(
         raise ConfigError(f"{task} has no score '{metric}'{nearest(metric, record.scores)}")
     if samples < 1:
         raise ConfigError(f"{samples} resamples: at least one is needed")
-    counts, left_out = _read(record, (predictions_of(a), predictions_of(b)), labels, metric)
+    systems = {"A": predictions_of(a), "B": predictions_of(b)}
+    counts, left_out = _read(record, list(systems.values()), labels, metric)
+    missing = {
+        (name, code): unanswered(record, code, folder, labels) for name, folder in systems.items() for code in counts
+    }
     together = are_parallel(record, counts)
     groups = [list(counts.values())] if together else [[pair] for pair in counts.values()]
     languages, mean = paired_differences(groups, record.pooled, samples, seed)
@@ -128,6 +139,7 @@ def compare(
         mean=mean,
         together=together,
         left_out=left_out,
+        unanswered={key: number for key, number in missing.items() if number},
         samples=samples,
         seed=seed,
     )

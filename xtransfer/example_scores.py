@@ -45,14 +45,27 @@ def example_counts(task: BenchmarkTask, language: str, predictions: Path, labels
     for what, folder in (("predictions", predictions), ("labels", labels)):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"no {what} in {folder}")
-    predicted, gold = (
-        File(folder / name, f"{task.name} ({language}) {folder / name}") for folder in (predictions, labels)
-    )
+    predicted, gold = (_file(task, language, folder) for folder in (predictions, labels))
     official = SCORERS[task.form](predicted, gold, task, language, "0.0.12")  # checks that they fit together
     counts = READERS[task.form](predicted, gold, task, language, metric)
     above, below = (sum(column) for column in zip(*counts.values(), strict=True))
     assert abs(100 * above / (below or 1) - official.scores[metric]) < 1e-6, "examples add up to the official score"
     return counts
+
+
+def unanswered(task: BenchmarkTask, language: str, predictions: Path, labels: Path) -> int:
+    """Return how many questions or queries have no prediction; they count 0. Other forms have one for each example."""
+    predicted, gold = (_file(task, language, folder) for folder in (predictions, labels))
+    if task.form == "answers":
+        return len(submission.questions(gold).keys() - submission.answers(predicted).keys())
+    if task.form == "rankings":
+        return len(submission.rankings(gold, True).keys() - submission.rankings(predicted, False).keys())
+    return 0
+
+
+def _file(task: BenchmarkTask, language: str, folder: Path) -> File:
+    path = folder / task.name / f"test-{language}.{task.suffix}"
+    return File(path, f"{task.name} ({language}) {path}")
 
 
 def _lines(predicted: File, gold: File, task: BenchmarkTask, language: str, metric: str) -> Counts:

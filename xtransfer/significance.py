@@ -151,8 +151,11 @@ def gains(
                 try:
                     pairs = _pairs(own, rows.get(study.baseline, []), languages, results, labels)
                     found.append(_gain(name, target, pairs, samples, seed))
-                except (DataError, NoGold, FileNotFoundError) as error:
+                except (DataError, NoGold) as error:
                     notes.append(f"{target} after {name}: not tested: {error}")
+                except FileNotFoundError as error:
+                    told = "`xtransfer labels DIR` writes labels, --labels DIR reads them"
+                    notes.append(f"{target} after {name}: not tested: {error}; {told}")
     corrected = holm([gain.p for gain in found])
     found = [replace(gain, holm=p) for gain, p in zip(found, corrected, strict=True)]
     return Gains(study, tuple(found), tuple(notes), samples)

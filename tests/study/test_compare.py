@@ -105,6 +105,22 @@ def test_scores_and_difference_by_hand(folders):
     assert "B is better" in compare(folders[1], folders[0], folders[2], "xnli", samples=2000).verdict()
 
 
+def test_what_was_not_answered_counts_0_and_is_told(folders):
+    golds = {f"q{i}": f"word{i}" for i in range(10)}
+    write(folders[0], "xquad", en=golds, de=dict(list(golds.items())[:4]))
+    write(folders[1], "xquad", en=golds, de=golds)
+    write(folders[2], "xquad", en=squad(**golds), de=squad(**golds))
+    found = compare(*folders, "xquad", samples=100)
+    assert (found.languages["de"].a, found.languages["de"].b) == (40, 100)
+    assert found.unanswered == {("A", "de"): 6}
+    assert "not answered by A, which counts 0: de 6 of 10" in found.markdown()
+    assert "not answered by B" not in found.markdown()
+    write(folders[0], "lareqa", en={"e1": ["a", "b"]})
+    write(folders[1], "lareqa", en={"e1": ["a"], "e2": ["b"]})
+    write(folders[2], "lareqa", en={"e1": ["a"], "e2": ["b"]})
+    assert compare(*folders, "lareqa", samples=100).unanswered == {("A", "en"): 1}
+
+
 def test_what_may_be_chance_is_said_plainly(folders):
     nli(folders, en=(9, 10))
     assert compare(*folders, "xnli", samples=2000).verdict().endswith("not distinguishable from zero at n=60 lines")
