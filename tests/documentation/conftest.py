@@ -17,7 +17,10 @@ RUNS = (
 )
 """Runs that the pages name, each a copy of the one that is trained here."""
 
-FOLDERS = ("labels", "runs/mnli/2-xnli", "runs/none/1-xnli", "runs/zero_shot_xnli/1-mnli/predictions", "alignment")
+FOLDERS = (
+    *("labels", "alignment", "runs/mnli/2-xnli", "runs/none/1-xnli", "runs/zero_shot_xnli/1-mnli/predictions"),
+    "runs/mnli_then_tydiqa/3-tydiqa_alone",
+)
 
 
 @pytest.fixture(scope="session")
