@@ -77,7 +77,7 @@ RUNS = {
     "zero_shot_xnli.yaml": (["--data.languages", "[ar, de, en]"], {"xnli": {"xnli": "ar de en"}}),
     "small/mnli_then_tydiqa.yaml": (
         [
-            *("--stages.mnli.data.splits", OWN_ROWS),
+            *("--stages.mnli.data.splits", OWN_ROWS, "--stages.mnli.model.freeze_layers", "1"),
             *(
                 word
                 for stage in ("tydiqa", "tydiqa_alone")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 """Below this a corrected probability is called clear."""
+HINT = "; `xtransfer labels DIR` writes labels, and --labels DIR reads them"
 TOLERANCE = 0.01
 """By how many points a score may differ from that of the predictions on the disk."""
 
@@ -151,11 +152,9 @@ def gains(
                 try:
                     pairs = _pairs(own, rows.get(study.baseline, []), languages, results, labels)
                     found.append(_gain(name, target, pairs, samples, seed))
-                except (DataError, NoGold) as error:
-                    notes.append(f"{target} after {name}: not tested: {error}")
-                except FileNotFoundError as error:
-                    told = "`xtransfer labels DIR` writes labels, --labels DIR reads them"
-                    notes.append(f"{target} after {name}: not tested: {error}; {told}")
+                except (DataError, NoGold, FileNotFoundError) as error:
+                    hint = HINT if isinstance(error, FileNotFoundError) else ""
+                    notes.append(f"{target} after {name}: not tested: {error}{hint}")
     corrected = holm([gain.p for gain in found])
     found = [replace(gain, holm=p) for gain, p in zip(found, corrected, strict=True)]
     return Gains(study, tuple(found), tuple(notes), samples)

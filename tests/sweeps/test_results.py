@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -124,6 +125,9 @@ def test_predictions_that_are_not_those_of_the_score_are_not_used(folder):
     assert [gain.intermediate for gain in found.gains] == ["mnli"]
     assert "xnli after qqp: not tested: de: the predictions in" in found.notes[0]
     assert "give 95.00, the score is 51.67" in found.notes[0]
+    shutil.rmtree(folder / "labels")
+    notes = Results.load(folder).gains(samples=100).notes
+    assert any("not tested: no labels in" in note and "`xtransfer labels DIR` writes labels" in note for note in notes)
 
 
 def test_a_sweep_may_be_moved(folder, tmp_path):
