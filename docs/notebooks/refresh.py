@@ -11,6 +11,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 HERE = Path(__file__).parent
+READ = ("small_study",)
+"""Folders that notebooks read."""
 
 
 def executed(path: Path, folder: Path) -> NotebookNode:
@@ -19,8 +21,8 @@ def executed(path: Path, folder: Path) -> NotebookNode:
     Raises:
         nbclient.exceptions.CellExecutionError: A cell fails.
     """
-    for data in filter(Path.is_dir, path.parent.iterdir()):  # what notebooks read
-        (folder / data.name).symlink_to(data)
+    for name in READ:
+        (folder / name).symlink_to(HERE / name)
     notebook = nbformat.read(path, as_version=4)
     settings = {"timeout": 600, "record_timing": False, "coalesce_streams": True}
     NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **settings).execute()
