@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         gradient_checkpointing: Compute activations again in the backward pass: less memory, about a third more time.
         pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
-        compiled: Compile the layers, once for all lengths: the first steps take a minute, the others less on a GPU.
+        compiled: Compile the layers, once for all lengths; the first steps then take long.
 
     Attributes:
         config: Its configuration, as transformers has it.

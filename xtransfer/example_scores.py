@@ -41,11 +41,10 @@ def example_counts(task: BenchmarkTask, language: str, predictions: Path, labels
         NoGold: The labels are no gold labels.
         DataError: A file is broken, or predictions and labels do not fit together.
     """
-    name = Path(task.name, f"test-{language}.{task.suffix}")
-    for what, folder in (("predictions", predictions), ("labels", labels)):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no {what} in {folder}")
     predicted, gold = (_file(task, language, folder) for folder in (predictions, labels))
+    for what, folder, file in (("predictions", predictions, predicted), ("labels", labels, gold)):
+        if not file.path.is_file():
+            raise FileNotFoundError(f"no {what} in {folder}")
     official = SCORERS[task.form](predicted, gold, task, language, "0.0.12")  # checks that they fit together
     counts = READERS[task.form](predicted, gold, task, language, metric)
     above, below = (sum(column) for column in zip(*counts.values(), strict=True))

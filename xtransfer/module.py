@@ -46,7 +46,7 @@ class TransferModule(LightningModule):
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
-        compiled: Compile the encoder's layers, once for all lengths: the first steps take long, the others less.
+        compiled: Compile the encoder's layers, once for all lengths; the first steps then take long.
         eval_bf16: Score in bfloat16 what is trained in single precision; default where that is native to the device.
         active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
             training all would have left them; False trains all.
