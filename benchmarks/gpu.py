@@ -126,8 +126,9 @@ def measure(report: Report, options: argparse.Namespace, folder: Path) -> None:
         report.part(f"score {size}", 40, lambda s=settings[size]: gpu_parts.scoring(s, options.batch))
     for size, training in work.items():
         flash = ["trainer, flash"] if flash_available() else []
-        for name in ("ours, all words", "ours, padded", "trainer, dynamic", *flash):
-            report.part(f"train {size}: {name}", 40, lambda t=training, n=name: t.measure(n))
+        for name in ("ours, all words", "ours, padded", "trainer, dynamic", *flash, "ours, CUDA graphs"):
+            if cuda or "CUDA" not in name:
+                report.part(f"train {size}: {name}", 40, lambda t=training, n=name: t.measure(n))
 
 
 def machine() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from benchmarks.ours import Setting, lengths_of, module_of, pairs, train
 from benchmarks.peers import Examples, by_trainer, collator, encoded
 from xtransfer import attention
 from xtransfer.packing import Packing
+from xtransfer.pretrained import CompileMode
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}
 """Dense bfloat16 products a second by the makers' data sheets, by a part of the GPU's name."""
@@ -55,7 +56,8 @@ class Training:
             name: The way.
         """
         lengths, examples, chosen = self.drawn()
-        setting = self.setting.but(compiled="compiled" in name, warm=self.steps)
+        compiled: bool | CompileMode = "reduce-overhead" if "CUDA graphs" in name else "compiled" in name
+        setting = self.setting.but(compiled=compiled, warm=self.steps)
         batches = chosen if "grouped" in name or "flash" in name else shuffled(chosen, 1)
         cuda = torch.cuda.is_available()
         if cuda:

@@ -20,6 +20,8 @@ from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.datamodules.features import words_of
 from xtransfer.datamodules.mixture import Part, Place
 from xtransfer.module import TransferModule
+from xtransfer.packing import size_for
+from xtransfer.pretrained import CompileMode
 from xtransfer.samplers import Draw, EpochBatches
 
 LR, DECAY, WARMUP, CLIP = 2e-5, 0.01, 0.1, 1.0
@@ -40,7 +42,7 @@ class Setting:
         bf16: Compute in bfloat16.
         packing: Leave out padding (ours).
         active: Train the words that occur only (ours).
-        compiled: Compile the layers.
+        compiled: Compile the layers; in a mode (ours).
         warm: Batches that are not timed: in the first step the optimiser makes its state.
     """
 
@@ -53,7 +55,7 @@ class Setting:
     bf16: bool = False
     packing: bool = True
     active: bool = True
-    compiled: bool = False
+    compiled: bool | CompileMode = False
     warm: int = 1
 
     def but(self, **changes: Any) -> Setting:
@@ -121,16 +123,19 @@ class Timing(Callback):
     Args:
         watch: The stopwatch.
         warm: Steps that are not timed.
+        compiled: Whether batches are filled up to one of few sizes.
     """
 
-    def __init__(self, watch: Stopwatch, warm: int) -> None:
-        self.watch, self.warm, self.steps = watch, warm, 0
+    def __init__(self, watch: Stopwatch, warm: int, compiled: bool) -> None:
+        self.watch, self.warm, self.compiled, self.steps = watch, warm, compiled, 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Count a batch."""
         if batch_idx >= self.warm:
             packed = pl_module.encoder.packs
-            computed = len(batch["packing"].tokens) if packed else batch["input_ids"].numel()
+            real = len(batch["packing"].tokens)
+            filled = size_for(real) if self.compiled else real
+            computed = filled if packed else batch["input_ids"].numel()
             self.watch.count(sum(batch["packing"].lengths), computed)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -216,5 +221,7 @@ def train(setting: Setting, batches: Batches, extra: list[Callback] | None = Non
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "words.safetensors"
         module.activation = Activation(lambda: words(data, setting.words, module.encoder.vocab_size), file)
-        trainer_of(setting, [Timing(watch, setting.warm), *(extra or [])], Path(folder)).fit(module, datamodule=data)
+        trainer_of(setting, [Timing(watch, setting.warm, bool(setting.compiled)), *(extra or [])], Path(folder)).fit(
+            module, datamodule=data
+        )
     return watch.run(), module

@@ -113,7 +113,7 @@ def by_trainer(
             warmup_steps=WARMUP,
             max_grad_norm=CLIP,
             bf16=setting.bf16,
-            torch_compile=setting.compiled,
+            torch_compile=bool(setting.compiled),
             save_strategy="no",
             logging_strategy="no",
             report_to=[],

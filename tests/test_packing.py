@@ -17,7 +17,7 @@ from xtransfer import attention
 from xtransfer.encoder import Encoder
 from xtransfer.heads import ClassificationHead, Head, MultipleChoiceHead, RetrievalHead, SpanHead, TaggingHead
 from xtransfer.kinds import collate
-from xtransfer.packing import Packing
+from xtransfer.packing import Packing, size_for
 
 LENGTHS = (9, 4, 12, 1, 7, 12)
 
@@ -62,6 +62,28 @@ def test_equal_rows_are_computed_once_by_hand() -> None:
     ]
 
 
+def test_filling_up_by_hand() -> None:
+    packing = Packing.of([2, 3, 0], 4)
+    filled = packing.filled()
+    assert filled.tokens.tolist() == [*packing.tokens.tolist(), 0, 0]
+    assert filled.positions.tolist() == [*packing.positions.tolist(), 0, 1]
+    assert (filled.bounds.tolist(), filled.bounds.dtype) == ([0, 2, 5, 6, 8], torch.int32)
+    assert filled.lengths == (2, 3, 1, 2)
+    short = Packing.of([3] * 3, 3).filled()  # 9 are filled up to 16, by sequences no longer than theirs
+    assert (short.lengths, short.bounds.tolist()) == ((3,) * 5 + (1,), [0, 3, 6, 9, 12, 15, 16])
+    assert short.positions[9:].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    full = Packing.of([4, 4], 4)
+    assert full.filled().tokens.tolist() == full.tokens.tolist()
+    assert full.filled().lengths == (4, 4)
+
+
+def test_there_are_few_sizes_and_little_is_added() -> None:
+    assert [size_for(n) for n in (1, 8, 9, 64, 65, 1024, 1025, 2047)] == [8, 8, 16, 64, 72, 1024, 1152, 2048]
+    sizes = {n: size_for(n) for n in range(64, 8193)}
+    assert len(set(sizes.values())) == 7 * 8 + 1
+    assert all(n <= size <= n * 9 / 8 for n, size in sizes.items())
+
+
 def test_packing_of_a_mask_with_holes() -> None:
     mask = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]])
     packing = Packing.of_mask(mask)
@@ -90,13 +112,21 @@ def test_which_families_are_packed(folders: dict[str, Path], caplog: pytest.LogC
     ]
 
 
-def test_states_and_gradients_are_those_of_padded_rows(folder: Path) -> None:
+def test_states_and_gradients_are_those_of_padded_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed, padded = both(folder)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: None)
+    filled = Encoder(str(folder), compiled=True).eval()
     features = texts(packed.vocab_size)
     batch = collate(features, 1)
     real = batch["attention_mask"].bool()
     results = []
-    for encoder, packing in ((packed, batch["packing"]), (packed, None), (padded, None)):
+    for encoder, packing in (
+        (packed, batch["packing"]),
+        (packed, None),
+        (filled, batch["packing"]),
+        (filled, None),
+        (padded, None),
+    ):
         encoder.zero_grad()
         hidden = encoder(batch["input_ids"], batch["attention_mask"], packing=packing)
         (hidden[real] * torch.linspace(-1, 1, hidden.shape[-1])).sum().backward()
@@ -259,7 +289,7 @@ def test_what_is_saved_names_no_attention_of_ours(folders: dict[str, Path], tmp_
 
 def test_compiled_layers_give_the_same_states(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for all lengths, and all layers: by the tracer alone, which needs no C++ compiler."""
-    compile_, made = torch.nn.Module.compile, []
+    compile_, made, sizes = torch.nn.Module.compile, list[Any](), list[int]()
 
     def traced(graph: Any, inputs: Any) -> Any:
         made.append(graph)
@@ -268,11 +298,23 @@ def test_compiled_layers_give_the_same_states(folders: dict[str, Path], monkeypa
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: compile_(self, **given, backend=traced))
     compiled, plain = Encoder(str(folders["xlmr"]), compiled=True).eval(), Encoder(str(folders["xlmr"])).eval()
     monkeypatch.undo()
+    compiled.model.embeddings.register_forward_hook(lambda _, args, states: sizes.append(states.shape[1]))
     features, graphs = texts(plain.vocab_size), []
-    for chosen in (features, features[:3], features[2:6]):
+    for chosen in (features, features[:3], features[2:6], features[1:5]):
         batch = collate(chosen, 1)
         given = (batch["input_ids"], batch["attention_mask"], None, None, batch["packing"])
         torch.testing.assert_close(compiled(*given), plain(*given))
         graphs.append(len(made))
     assert graphs[0] > 0
-    assert graphs[1] == graphs[2]  # other lengths, the same code
+    assert len(set(graphs[1:])) == 1  # other lengths, the same code
+    assert sizes == [48, 32, 32, 24]  # of 45, 25, 32 and 24 tokens
+
+
+def test_a_mode_of_compiling_is_handed_on(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **settings: given.append(settings))
+    Encoder(str(folders["xlmr"]), compiled="reduce-overhead")
+    Encoder(str(folders["xlmr"]), compiled=True)
+    Encoder(str(folders["xlmr"]))
+    layers = len(given) // 2
+    assert given == [{"dynamic": True, "mode": "reduce-overhead"}] * layers + [{"dynamic": True, "mode": None}] * layers

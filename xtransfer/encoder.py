@@ -19,6 +19,7 @@ from xtransfer.errors import ConfigError
 from xtransfer.inner import cut
 from xtransfer.packing import Packing
 from xtransfer.pretrained import (
+    CompileMode,
     check_tokenizer,
     load_config,
     load_model,
@@ -45,7 +46,8 @@ class Encoder(nn.Module):
         gradient_checkpointing: Compute activations again in the backward pass: less memory, about a third more time.
         pretrained: Load the weights; False gives random ones, for a checkpoint to be loaded afterwards.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
-        compiled: Compile the layers, once for all lengths; the first steps then take long.
+        compiled: Compile the layers, or name a mode of `torch.compile` to do it in; the first steps then take long.
+            Packed batches are filled up to one of few numbers of tokens (`Packing.filled`).
 
     Attributes:
         config: Its configuration, as transformers has it.
@@ -71,7 +73,7 @@ class Encoder(nn.Module):
         gradient_checkpointing: bool = False,
         pretrained: bool = True,
         packing: bool = True,
-        compiled: bool = False,
+        compiled: bool | CompileMode = False,
     ) -> None:
         super().__init__()
         self.name = name
@@ -103,8 +105,9 @@ class Encoder(nn.Module):
             self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         self._checkpointing = gradient_checkpointing
         self.packs = packing and can_pack(self.model, self.name)
-        for layer in stack if compiled else []:
-            layer.compile(dynamic=True)
+        self._compiled = compiled is not False
+        for layer in stack if self._compiled else []:
+            layer.compile(dynamic=True, mode=None if compiled is True else compiled)
 
     def forward(
         self,
@@ -166,7 +169,8 @@ class Encoder(nn.Module):
         types = types if getattr(self.config, "type_vocab_size", 0) > 1 else None
         if self.packs:
             packed = Packing.of_mask(mask) if packing is None else packing
-            return run_packed(self.model, ids, packed, types, every_layer), packed
+            computed = packed.filled() if self._compiled else packed
+            return run_packed(self.model, ids, computed, types, every_layer), packed
         mask = mask.clone()
         mask[:, 0] += mask.sum(-1) == 0  # a softmax over no token at all would not be finite
         given = {} if types is None else {"token_type_ids": types}

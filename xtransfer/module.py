@@ -23,6 +23,7 @@ from xtransfer.kinds import KINDS, HeadFactory
 from xtransfer.metrics import Piece, TaskMetric
 from xtransfer.optimizer import Schedule, parameter_groups, rate
 from xtransfer.parts import load_parts, save_parts
+from xtransfer.pretrained import CompileMode
 from xtransfer.samplers import seed_of
 from xtransfer.task_metrics import MEAN, TaskMetrics, judged, means, monitor, precision
 
@@ -46,7 +47,8 @@ class TransferModule(LightningModule):
         freeze_layers: Leave the embeddings and so many of the lowest layers as they are.
         gradient_checkpointing: Trade time for memory by computing activations twice.
         packing: Compute real tokens only, where the encoder can; False computes padding too.
-        compiled: Compile the encoder's layers, once for all lengths; the first steps then take long.
+        compiled: Compile the encoder's layers, or name a mode of `torch.compile` to do it in; the first steps then take
+            long. Packed batches are filled up to one of few numbers of tokens.
         eval_bf16: Score in bfloat16 what is trained in single precision; default where that is native to the device.
         active_vocabulary: Train and keep in memory only the words that occur in a stage. Words that do not are as
             training all would have left them; False trains all.
@@ -81,7 +83,7 @@ class TransferModule(LightningModule):
         pretrained: bool = True,
         adapters: dict[str, Any] | None = None,
         packing: bool = True,
-        compiled: bool = False,
+        compiled: bool | CompileMode = False,
         eval_bf16: bool | None = None,
         active_vocabulary: bool = True,
     ) -> None:

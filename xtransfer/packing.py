@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+SHARE = 8
+"""What is filled up grows by at most one part in so many."""
+
 
 class Packing(NamedTuple):
     """Where the real tokens of a padded batch ``(R, T)`` stand once they are put one after the other.
@@ -65,13 +68,38 @@ class Packing(NamedTuple):
         device = tokens.device
         return packed._replace(tokens=tokens, positions=packed.positions.to(device), bounds=packed.bounds.to(device))
 
+    def filled(self) -> Packing:
+        """Return it with sequences of nobody's tokens behind the real ones, so that there are few numbers of tokens.
+
+        Code that is compiled, or recorded as a CUDA graph, for a number of tokens then serves many batches. No sequence
+        that is added is longer than the longest; states and gradients of the real tokens are what they were.
+        """
+        real, longest = len(self.tokens), max(self.lengths)
+        missing = size_for(real) - real
+        sizes = [min(longest, missing - start) for start in range(0, missing, longest)]
+        places = torch.arange(missing, device=self.tokens.device)
+        ends = torch.arange(1, len(sizes) + 1, dtype=torch.int32, device=self.tokens.device) * longest
+        return self._replace(
+            tokens=torch.cat([self.tokens, torch.zeros_like(places)]),
+            positions=torch.cat([self.positions, places % longest]),
+            bounds=torch.cat([self.bounds, real + ends.clamp(max=missing)]),
+            lengths=(*self.lengths, *sizes),
+        )
+
     def unpack(self, states: Tensor, shape: Sequence[int]) -> Tensor:
         """Put states ``(N, H)`` back into rows ``(R, T, H)``, zeros at padding.
 
         Args:
-            states: Those of the tokens, in their order.
+            states: Those of the tokens, in their order; what follows them is left out.
             shape: R and T.
         """
+        states = states[: len(self.tokens)]
         room, width = shape[0] * shape[1], states.shape[-1]
         padded = states.new_zeros(room, width).index_copy(0, self.tokens, states).view(*shape, width)
         return padded if self.rows is None else padded.index_select(0, self.rows)
+
+
+def size_for(tokens: int) -> int:
+    """Return the number of tokens that so many are filled up to: one of eight between any power of two and the next."""
+    step = max(SHARE, (1 << (tokens.bit_length() - 1)) // SHARE)
+    return -(-tokens // step) * step

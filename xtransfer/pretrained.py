@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 PLAIN: Mapping[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
 """How every model is loaded: as float32, without code from the hub."""
 
+CompileMode = Literal["reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+"""Modes of `torch.compile`; the first two record CUDA graphs."""
 OFFLINE = "offline-small"
 WELL_KNOWN = (
     OFFLINE,
