@@ -1,5 +1,6 @@
 """What the measurements stand on: the same examples for all, padding counted right, ratios the right way round."""
 
+import argparse
 import ast
 import json
 from itertools import chain
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import evaluate, gpu, orders, report
+from benchmarks import evaluate, gpu, hours, orders, report
 from benchmarks.evaluate_peers import spans_of
 from benchmarks.examples import PAIRS, random_encoder, synthetic_pairs, word_tokenizer
 from benchmarks.harness import Goal, MeasurementError, Row, Run, Table, compared, in_turn
@@ -195,6 +196,17 @@ def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     assert found["profile tiny"]["kernels"]
     assert "gradients by" in found["packed against padded"]["one_by_one, float32"]
     assert "tiny: trainer, grouped" in (tmp_path / "gpu.md").read_text()
+
+
+def test_hours_follow_from_the_measured_speed(capsys):
+    options = argparse.Namespace(tokens=3.6e9, shape="large", batch=32)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    lines = hours.told(options, 250.0, 2e9, 1e12, cpu)  # half of the products; 312e12 / 2 / 2e9 = 78,000
+    assert "250 tokens trained on in a second, that is 500 GFLOP/s, 50% of the 1,000 GFLOP/s" in lines[0]
+    assert lines[-2] == "| A100 | 78,000 | 12.8 | 15,600 | 64.1 |"
+    assert hours.told(options, 10_000.0, 2e9, 1e14, cuda)[-1] == "- 3.6e+09 tokens: **100.0 hours** on this GPU."
+    assert hours.main(["--shape", "tiny", "--steps", "2", "--batch", "4"]) == 0
+    assert "XLM-R tiny, batches of 4" in capsys.readouterr().out
 
 
 def test_a_part_that_fails_or_has_no_time_takes_nothing_else_with_it(tmp_path):
