@@ -81,16 +81,22 @@ def test_vectors_stand_in_the_order_of_the_batch_and_tasks_are_kept_apart() -> N
     once, seen = Once(), []
 
     def encode(batch):
-        seen.append(batch["input_ids"].tolist())
-        assert batch["packing"] is None
+        seen.append((batch["input_ids"].tolist(), batch["packing"]))
         return batch["input_ids"][:, :1] * 1.0
 
     def batch(task, *ids):
         texts = [bytes(row) for row in ids]
-        return {"task": task, "texts": texts, "input_ids": torch.tensor(ids), "attention_mask": torch.ones(len(ids), 2)}
+        return {
+            "task": task,
+            "texts": texts,
+            "input_ids": torch.tensor(ids),
+            "attention_mask": torch.ones(len(ids), 2),
+            "packing": "of the batch",
+        }
 
     assert once.vectors(batch("a", (1, 1), (2, 2), (1, 1)), encode).tolist() == [[1], [2], [1]]
     assert once.vectors(batch("a", (3, 3), (2, 2)), encode).tolist() == [[3], [2]]
     assert once.vectors(batch("b", (2, 2)), encode).tolist() == [[2]]
     assert once.vectors(batch("a", (2, 2)), encode).tolist() == [[2]]
-    assert seen == [[[1, 1], [2, 2]], [[3, 3]], [[2, 2]]]
+    # The packing is that of a whole batch; rows of it are packed anew.
+    assert seen == [([[1, 1], [2, 2]], None), ([[3, 3]], None), ([[2, 2]], "of the batch")]

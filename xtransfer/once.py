@@ -37,9 +37,13 @@ class Once:
             if key not in self._known:
                 places.setdefault(key, place)
         if places:
-            rows = torch.tensor(list(places.values()), device=batch["input_ids"].device)
-            names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
-            chosen = {name: batch[name].index_select(0, rows) for name in names}
-            made = encode({**batch, **chosen, "packing": None}).float().cpu()
-            self._known.update(zip(places, made, strict=True))
+            chosen = batch if len(places) == len(keys) else _rows(batch, list(places.values()))
+            self._known.update(zip(places, encode(chosen).float().cpu(), strict=True))
         return torch.stack([self._known[key] for key in keys])
+
+
+def _rows(batch: Batch, places: list[int]) -> Batch:
+    """Return some rows of a batch, to be packed anew."""
+    rows = torch.tensor(places, device=batch["input_ids"].device)
+    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
+    return {**batch, **{name: batch[name].index_select(0, rows) for name in names}, "packing": None}
