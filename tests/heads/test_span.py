@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from tests.heads.head_tester import HeadTester
 from xtransfer.errors import ConfigError
-from xtransfer.heads import SpanHead, best_spans
+from xtransfer.heads import SpanHead, best_span, best_spans
 
 
 class TestSpanHead(HeadTester):
@@ -115,3 +115,17 @@ def test_against_enumeration(seed: int) -> None:
     n_best, max_length = [(20, 30), (3, 5), (100, 2), (1, 30)][seed % 4]
     found = best_spans(start, end, inside, allowed, n_best=n_best, max_length=max_length)
     assert found == brute_force(start.tolist(), end.tolist(), inside.tolist(), allowed.tolist(), n_best, max_length)
+
+
+@pytest.mark.parametrize(("n_best", "max_length"), [(20, 30), (3, 5), (1, 1)])
+def test_the_best_of_many_windows_is_the_first_of_each(n_best: int, max_length: int) -> None:
+    generator = torch.Generator().manual_seed(7)
+    start, end = torch.randn(2, 200, 25, generator=generator).mul(2).round()  # many ties
+    inside, allowed = torch.rand(2, 200, 25, generator=generator) > torch.linspace(0, 1, 200)[:, None]
+    first, last, score = best_span(start, end, inside, allowed, n_best, max_length)
+    nothing = 0
+    for row, found in enumerate(zip(first.tolist(), last.tolist(), score.tolist(), strict=True)):
+        expected = best_spans(start[row], end[row], inside[row], allowed[row], n_best, max_length)
+        nothing += not expected
+        assert found == expected[0] if expected else found[2] == -math.inf
+    assert 0 < nothing < 200

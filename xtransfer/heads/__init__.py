@@ -6,7 +6,7 @@ from xtransfer.heads.mlm import MaskedLMHead
 from xtransfer.heads.multiple_choice import MultipleChoiceHead
 from xtransfer.heads.neighbours import mutual_neighbours, nearest_neighbours
 from xtransfer.heads.retrieval import RetrievalHead
-from xtransfer.heads.span import SpanHead, best_spans
+from xtransfer.heads.span import SpanHead, best_span, best_spans
 from xtransfer.heads.tagging import TaggingHead
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RetrievalHead",
     "SpanHead",
     "TaggingHead",
+    "best_span",
     "best_spans",
     "mutual_neighbours",
     "nearest_neighbours",

@@ -70,15 +70,51 @@ def best_spans(
     Returns:
         ``(first token, last token, score)``, the score being the sum of the two logits.
     """
+    scores, starts, ends = _combined(start[None], end[None], answerable[None], start_allowed[None], n_best, max_length)
+    scores, places = scores.flatten().sort(descending=True, stable=True)
+    number = int((scores != float("-inf")).sum())
+    rows, columns = places[:number] // ends.shape[1], places[:number] % ends.shape[1]
+    found = (starts[0, rows].tolist(), ends[0, columns].tolist(), scores[:number].tolist())
+    return list(zip(*found, strict=True))
+
+
+def best_span(
+    start: Tensor, end: Tensor, answerable: Tensor, start_allowed: Tensor, n_best: int = 20, max_length: int = 30
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the best answer of each of B windows: the first of what `best_spans` returns for it.
+
+    Args:
+        start: Start logits ``(B, T)``.
+        end: End logits ``(B, T)``.
+        answerable: ``(B, T)`` bool, as for one window.
+        start_allowed: ``(B, T)`` bool, as for one window.
+        n_best: How many starts and how many ends are combined.
+        max_length: Longest answer in tokens.
+
+    Returns:
+        First tokens, last tokens and scores, each ``(B,)``; the score is minus infinity where there is no answer.
+    """
+    scores, starts, ends = _combined(start, end, answerable, start_allowed, n_best, max_length)
+    best = scores.flatten(1).argmax(1)  # of equal ones the first
+    rows, columns = best // ends.shape[1], best % ends.shape[1]
+    first, last = starts.gather(1, rows[:, None])[:, 0], ends.gather(1, columns[:, None])[:, 0]
+    return first, last, scores.flatten(1).gather(1, best[:, None])[:, 0]
+
+
+def _combined(
+    start: Tensor, end: Tensor, answerable: Tensor, start_allowed: Tensor, n_best: int, max_length: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the scores ``(B, S, E)`` of the best starts ``(B, S)`` with the best ends ``(B, E)``, and both.
+
+    A score is minus infinity where the pair is rejected.
+    """
     # In double precision, as the script adds Python floats: the sum of two bfloat16 would make ties that are none.
     start, end = start.detach().cpu().double(), end.detach().cpu().double()
     inside, may_start = answerable.cpu().bool(), start_allowed.cpu().bool()
-    starts = start.argsort(descending=True, stable=True)[:n_best]
-    ends = end.argsort(descending=True, stable=True)[:n_best]
-    length = ends[None, :] - starts[:, None] + 1
-    valid = (length >= 1) & (length <= max_length) & inside[ends][None, :] & (inside & may_start)[starts][:, None]
-    rows, columns = valid.nonzero(as_tuple=True)
-    scores = start[starts[rows]] + end[ends[columns]]
-    order = scores.argsort(descending=True, stable=True)
-    first, last = starts[rows[order]], ends[columns[order]]
-    return list(zip(first.tolist(), last.tolist(), scores[order].tolist(), strict=True))
+    starts = start.argsort(descending=True, stable=True)[:, :n_best]
+    ends = end.argsort(descending=True, stable=True)[:, :n_best]
+    length = ends[:, None, :] - starts[:, :, None] + 1
+    valid = (length >= 1) & (length <= max_length)
+    valid &= inside.gather(1, ends)[:, None, :] & (inside & may_start).gather(1, starts)[:, :, None]
+    scores = start.gather(1, starts)[:, :, None] + end.gather(1, ends)[:, None, :]
+    return scores.masked_fill(~valid, float("-inf")), starts, ends

@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from math import inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError
-from xtransfer.heads import SpanHead, best_spans
+from xtransfer.heads import SpanHead, best_span
 from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Ids, Layout
 from xtransfer.metrics import Piece, SpanScores, choose_answer
@@ -118,23 +119,20 @@ class Span(Kind):
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
         """The best answer of each window, with its score and that of 'no answer'."""
         options = self.settings(spec["options"])
-        scores = logits.float().cpu()
-        pieces = []
-        for i, part, meta, score in zip(batch["index"], batch["part"], batch["meta"], scores, strict=True):
-            first, offsets = meta["first"], meta["offsets"]
-            inside = torch.zeros(score.shape[0], dtype=torch.bool)
-            inside[first : first + len(offsets)] = True
-            starts = torch.zeros_like(inside)
-            starts[[first + position for position in meta["own"]]] = True
-            found = best_spans(
-                score[:, 0], score[:, 1], inside, starts, options["n_best"], options["max_answer_length"]
-            )
-            text, best = "", float("-inf")
-            if found:
-                start, end, best = found[0]
-                text = meta["text"][offsets[start - first][0] : offsets[end - first][1]]
-            pieces.append(Piece(i, part, text, best, float(score[0].sum())))
-        return pieces
+        scores, metas = logits.float().cpu(), batch["meta"]
+        inside = torch.zeros(scores.shape[:2], dtype=torch.bool)
+        starts = torch.zeros_like(inside)
+        for row, meta in enumerate(metas):
+            inside[row, meta["first"] : meta["first"] + len(meta["offsets"])] = True
+            starts[row, [meta["first"] + position for position in meta["own"]]] = True
+        limits = options["n_best"], options["max_answer_length"]
+        found = best_span(scores[..., 0], scores[..., 1], inside, starts, *limits)
+        nothing = scores[:, 0].sum(-1)
+        numbers = (batch["index"], batch["part"], metas, *(values.tolist() for values in (*found, nothing)))
+        return [
+            Piece(index, part, "" if best == -inf else _between(meta, start, end), best, none)
+            for index, part, meta, start, end, best, none in zip(*numbers, strict=True)
+        ]
 
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One JSON object: question id -> answer."""
@@ -155,6 +153,13 @@ class Span(Kind):
         ]
         root = {"version": "1.1", "data": [{"title": task.name, "paragraphs": paragraphs}]}
         return json.dumps(root, ensure_ascii=False, indent=1) + "\n"
+
+
+def _between(meta: Mapping[str, Any], start: int, end: int) -> str:
+    """Return the text from one token of a window to another."""
+    offsets, first = meta["offsets"], meta["first"]
+    text: str = meta["text"][offsets[start - first][0] : offsets[end - first][1]]
+    return text
 
 
 def _question(example: Example) -> dict[str, Any]:
