@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transformers import PretrainedConfig
 
@@ -43,6 +44,7 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         _check_sizes(member)
     specs = data.specs()
     for spec in specs:
+        _check_main(spec)
         for language in (*spec["dev_languages"], *spec["languages"]):
             KINDS[spec["kind"]].metric(spec, language)  # refuses what it could not score
     _check_names("model.heads: no head", model.heads or {}, {spec["head"] for spec in specs})
@@ -59,6 +61,13 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         ]
         _check_names("select: no score", [stage.select], scores)
     return position_limit(config)
+
+
+def _check_main(spec: Mapping[str, Any]) -> None:
+    """Refuse a main score that the task does not have, or by which the worst model would be taken for the best."""
+    kind = KINDS[spec["kind"]]
+    named, where = kind.main_score(spec), f"task '{spec['name']}': metric: no score"
+    _check_names(where, [named], [score for score in kind.metric(spec).variant if score not in LESS_IS_BETTER])
 
 
 def _check_depth(name: str, value: int | None, config: PretrainedConfig) -> None:

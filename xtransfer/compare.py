@@ -95,7 +95,13 @@ class Comparison:
 
 
 def compare(
-    a: Path, b: Path, labels: Path, task: str, metric: str | None = None, samples: int = 10_000, seed: int = 1
+    a: str | Path,
+    b: str | Path,
+    labels: str | Path,
+    task: str,
+    metric: str | None = None,
+    samples: int = 10_000,
+    seed: int = 1,
 ) -> Comparison:
     """Compare two systems in one task by the paired bootstrap, in the languages that have both predictions and gold.
 
@@ -116,6 +122,7 @@ def compare(
         ConfigError: The task or score is unknown, or no language can be compared.
         DataError: Files are broken, or predictions and labels do not fit together.
     """
+    a, b, labels = Path(a), Path(b), Path(labels)
     if task not in TASKS:
         raise ConfigError(f"no official files of a task '{task}'{nearest(task, TASKS)}")
     record = TASKS[task]

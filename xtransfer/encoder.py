@@ -164,8 +164,8 @@ class Encoder(nn.Module):
         length = input_ids.shape[-1]
         if length > self.max_length:
             raise ConfigError(f"{length} tokens are too many for encoder '{self.name}': it takes {self.max_length}")
-        ids, mask = input_ids.reshape(-1, length), attention_mask.reshape(-1, length)
-        types = token_type_ids.reshape(-1, length) if token_type_ids is not None else None
+        ids, mask = input_ids.reshape(-1, length), attention_mask.expand_as(input_ids).reshape(-1, length)
+        types = None if token_type_ids is None else token_type_ids.expand_as(input_ids).reshape(-1, length)
         types = types if getattr(self.config, "type_vocab_size", 0) > 1 else None
         if self.packs:
             packed = Packing.of_mask(mask) if packing is None else packing

@@ -39,9 +39,9 @@ class LabelFile:
 
 
 def write_labels(
-    out: Path,
+    out: str | Path,
     benchmark: str = "xtreme",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     tasks: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
     folders: Mapping[str, str] | None = None,
@@ -68,6 +68,7 @@ def write_labels(
     for language in languages or ():
         if language not in known:
             raise ConfigError(f"{record.title} has no language '{language}' here; known: {', '.join(sorted(known))}")
+    out, data_dir = Path(out), Path(data_dir) if data_dir is not None else None
     if data_dir is not None and not data_dir.is_dir():
         raise ConfigError(f"data.data_dir: no folder {data_dir}")
     classes, written = _classes(), []

@@ -65,7 +65,7 @@ def one(
     results: Results,
     kind: str = "heatmap",
     task: str | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     metric: str | None = None,
     baseline: str = NONE,
     recipes: Mapping[str, str] | None = None,

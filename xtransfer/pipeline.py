@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def run(
     config: str | Path | Mapping[str, Any] | Plan,
     overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
-    out_dir: Path | None = None,
+    out_dir: str | Path | None = None,
     force: bool = False,
     resume: Resume = "auto",
     allow_config_change: bool = False,
@@ -77,7 +77,7 @@ def evaluate(
     config: str | Path | Mapping[str, Any] | Plan,
     command: str,
     overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
-    out_dir: Path | None = None,
+    out_dir: str | Path | None = None,
 ) -> Results:
     """Score or predict with the models of finished stages.
 
@@ -112,7 +112,7 @@ def evaluate(
 def layers(
     config: str | Path | Mapping[str, Any] | Plan,
     overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
-    out_dir: Path | None = None,
+    out_dir: str | Path | None = None,
 ) -> Results:
     """Score every encoder layer on the development rows of a run's retrieval stages, never on test rows.
 
@@ -166,7 +166,7 @@ def _finished(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
 def _plan(
     config: str | Path | Mapping[str, Any] | Plan,
     overrides: Sequence[str] | Sequence[tuple[str, Any]],
-    out_dir: Path | None,
+    out_dir: str | Path | None,
 ) -> Plan:
     pairs = parse_overrides([str(o) for o in overrides]) if overrides and isinstance(overrides[0], str) else overrides
     if isinstance(config, Plan):
@@ -175,4 +175,4 @@ def _plan(
         plan = expand(config, list(pairs))  # type: ignore[arg-type]
     else:
         plan = read([config], list(pairs))  # type: ignore[arg-type]
-    return replace(plan, out_dir=out_dir or plan.out_dir)
+    return replace(plan, out_dir=Path(out_dir) if out_dir else plan.out_dir)

@@ -149,7 +149,7 @@ class StagePlan:
 
 
 def plan(
-    configs: Sequence[Config],
+    configs: Config | Sequence[Config],
     overrides: Sequence[str] | Sequence[tuple[str, Any]] = (),
     store: Path | str | None = None,
     tokens_per_second: float | None = None,
@@ -159,7 +159,7 @@ def plan(
     Every distinct stage is parsed and its data are looked at once, however many runs share it.
 
     Args:
-        configs: The runs: each a file, several files laid over each other, a mapping, or a plan.
+        configs: The runs, or one: each a file, several files laid over each other (a list), a mapping, or a plan.
         overrides: Settings laid over all of them, as on the command line.
         store: Folder of the store; default that of the configurations.
         tokens_per_second: Tokens trained on in a second; default what the store's own trainings took.
@@ -171,6 +171,8 @@ def plan(
     pairs: Any = overrides
     if overrides and isinstance(overrides[0], str):
         pairs = parse_overrides([str(word) for word in overrides])
+    if isinstance(configs, str | Path | Mapping | Plan):
+        configs = [configs]
     runs = [_run(config, pairs) for config in configs]
     if not runs:
         raise ConfigError("name at least one configuration to plan")

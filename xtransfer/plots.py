@@ -29,7 +29,7 @@ BARS = 126
 """Bars that fit side by side into `WIDTH`."""
 
 
-def heatmap(table: Table, path: Path | None = None) -> Figure:
+def heatmap(table: Table, path: str | Path | None = None) -> Figure:
     """Draw intermediates by targets: differences to the baseline as colours and numbers, the baseline's scores above.
 
     Red is worse than the baseline, blue better. The limits are symmetrical: the largest difference, or the 90th
@@ -58,7 +58,8 @@ def heatmap(table: Table, path: Path | None = None) -> Figure:
         told: dict[str, Any] = {"weight": "bold" if table.cells[0][column].best else "normal", "fontsize": NORMAL}
         axes.text(x, -1.1, _score(table.cells[0][column]), ha="center", va="center", **told)
         for y, cells in enumerate(table.cells[1:]):
-            _square(axes, colours, limit, x, y, cells[column].value, cells[column].best)
+            sign = -1 if columns[column] in table.lower else 1
+            _square(axes, colours, sign * limit, x, y, cells[column].value, cells[column].best)
     axes.set_xlim(-0.5, places[-1] + 0.5)
     axes.set_ylim(len(names) - 0.5, -1.5)
     turned: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
@@ -75,7 +76,7 @@ def heatmap(table: Table, path: Path | None = None) -> Figure:
     return save(figure, path)
 
 
-def language_bars(table: Table, path: Path | None = None) -> Figure:
+def language_bars(table: Table, path: str | Path | None = None) -> Figure:
     """Draw one target's languages: a bar an intermediate, up or down from the baseline, whose score stands below.
 
     English comes first, the mean last. Many languages go into several rows with one scale. A cross marks what is
@@ -93,6 +94,7 @@ def language_bars(table: Table, path: Path | None = None) -> Figure:
     cells = [[table.cell(name, column) for column in columns] for name in names]
     rows = ceil(len(columns) * (len(names) + 1.5) / BARS)
     a_row = ceil(len(columns) / rows)
+    rows = ceil(len(columns) / a_row)
     width = min(WIDTH, max(3.4, 0.7 + 0.072 * a_row * (len(names) + 1.5)))
     across = max(1, int(width / (0.4 + 0.06 * max(map(len, names)))))
     figure = new_figure(width, 0.45 + 0.16 * ceil(len(names) / across) + 1.35 * rows, layout="constrained")
@@ -110,7 +112,7 @@ def language_bars(table: Table, path: Path | None = None) -> Figure:
     return save(figure, path)
 
 
-def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
+def learning_curves(curves: Curves, path: str | Path | None = None) -> Figure:
     """Draw a stage's training loss and its development scores against the step.
 
     The loss is drawn pale as it was logged, and strong as a running mean. A dashed line is the score of the model that
@@ -157,7 +159,7 @@ def learning_curves(curves: Curves, path: Path | None = None) -> Figure:
 def _square(
     axes: Axes, colours: ScalarMappable, limit: float, x: float, y: float, value: float | None, best: bool
 ) -> None:
-    """Draw one cell of a heatmap, its number dark or light, whichever can be read."""
+    """Draw one cell of a heatmap, its number dark or light, as can be read; a negative limit turns the colours."""
     from matplotlib.patches import Rectangle
 
     corner = (x - 0.5, y - 0.5)
@@ -284,9 +286,10 @@ def new_figure(width: float, height: float, layout: Any = None) -> Figure:
     return Figure((width, height), dpi=200, layout=layout)
 
 
-def save(figure: Figure, path: Path | None) -> Figure:
+def save(figure: Figure, path: str | Path | None) -> Figure:
     """Save a figure if a path is given; files of one figure are equal byte by byte."""
     if path is not None:
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,8 +125,11 @@ class Results:
         return iter(self.rows)
 
     @classmethod
-    def load(cls, *paths: Path) -> Results:
+    def load(cls, *paths: str | Path) -> Results:
         """Read ``results.jsonl`` files, those in the folders of runs or stages, or those of all cells of a sweep.
+
+        Where a stage's folder lies beside its results, rows name its configuration there: it may have been moved, or
+        written from another working directory.
 
         Raises:
             DataError: There is none, or a line is broken; names file and line.
@@ -141,7 +144,7 @@ class Results:
                 raise DataError(f"no results in {path}: expected {file}")
             for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
                 try:
-                    rows.append(Row(**json.loads(line)))
+                    rows.append(_found_in(file.parent, Row(**json.loads(line))))
                 except (json.JSONDecodeError, TypeError) as error:
                     raise DataError(f"{file}:{number}: not a result: {error}") from error
         return cls(rows, sweep)
@@ -246,10 +249,21 @@ class Results:
         """Return the differences to the baseline and how sure they are; see `xtransfer.significance.gains`."""
         return import_module("xtransfer.significance").gains(self, **options)  # a layer up: it reads predictions
 
-    def plot(self, kind: str = "heatmap", task: str | None = None, path: Path | None = None, **options: Any) -> Figure:
+    def plot(
+        self, kind: str = "heatmap", task: str | None = None, path: str | Path | None = None, **options: Any
+    ) -> Figure:
         """Return a picture of the scores; see `xtransfer.pictures.one`, which takes the same arguments."""
         figure: Figure = import_module("xtransfer.pictures").one(self, kind, task, path, **options)  # a layer up
         return figure
+
+
+def _found_in(folder: Path, row: Row) -> Row:
+    """Return a row that names its configuration where it lies now, if it lies below the folder it was read from."""
+    stage = Path(row.config_file).parent.name
+    for place in (folder / stage, folder):
+        if place.name == stage and (place / "config.yaml").is_file():
+            return replace(row, config_file=str(place / "config.yaml"))
+    return row
 
 
 def _origin(line: str) -> tuple[str, str] | None:

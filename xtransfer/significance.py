@@ -115,7 +115,7 @@ def gains(
     baseline: str = NONE,
     recipes: Mapping[str, str] | None = None,
     tasks: Sequence[str] = (),
-    labels: Path | None = None,
+    labels: str | Path | None = None,
     samples: int = 10_000,
     seed: int = 1,
 ) -> Gains:
@@ -140,17 +140,18 @@ def gains(
     study = lay_out(results, metric, "test", baseline, recipes, tasks)
     if not study.baseline:
         raise ConfigError(f"no scores of the baseline '{baseline}', so there is nothing to compare with")
+    gold = Path(labels) if labels else None
     if samples < 1:
         raise ConfigError(f"{samples} resamples: at least one is needed")
     found: list[Gain] = []
     notes: list[str] = []
     for target in study.targets:
         rows = study.rows(target)
-        languages = common_languages(row for own in rows.values() for row in own)
+        languages = common_languages(rows)
         for name, own in rows.items():
             if name != study.baseline:
                 try:
-                    pairs = _pairs(own, rows.get(study.baseline, []), languages, results, labels)
+                    pairs = _pairs(own, rows.get(study.baseline, []), languages, results, gold)
                     found.append(_gain(name, target, pairs, samples, seed))
                 except (DataError, NoGold, FileNotFoundError) as error:
                     hint = HINT if isinstance(error, FileNotFoundError) else ""

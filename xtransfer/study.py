@@ -161,11 +161,12 @@ def before(row: Row) -> tuple[str, ...]:
     return trained[:-1] if row.stage in row.chain else trained
 
 
-def common_languages(rows: Iterable[Row]) -> list[str]:
-    """Return the languages that every intermediate and seed among the rows has, English first."""
+def common_languages(rows: Mapping[str, Iterable[Row]]) -> list[str]:
+    """Return the languages that every row of a table (name -> its scores) has with every seed, English first."""
     sets: dict[Hashable, set[str]] = {}
-    for row in rows:
-        sets.setdefault((before(row), row.seed), set()).add(row.language)
+    for name, own in rows.items():
+        for row in own:
+            sets.setdefault((name, row.seed), set()).add(row.language)
     common = set.intersection(*sets.values()) if sets else set()
     return sorted(common, key=lambda code: (code != "en", code))
 
@@ -185,7 +186,7 @@ def differing(target: str, rows: Mapping[str, Sequence[Row]]) -> list[str]:
     """Return what differs between the intermediates' rows of a target, but should not where they are compared."""
     notes = []
     languages = {name: {row.language for row in own} for name, own in rows.items()}
-    shared = common_languages(row for own in rows.values() for row in own)
+    shared = common_languages(rows)
     if lost := sorted(set().union(*languages.values()) - set(shared)):
         notes.append(
             f"{target}: means over the {len(shared)} languages that every row and seed has, without {_list(lost)}"

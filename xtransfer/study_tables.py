@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -42,22 +42,25 @@ def by_target(study: Study, difference: bool = True) -> Table:
     notes = study.told()
     for target in targets:
         rows = study.rows(target)
-        languages = common_languages(row for own in rows.values() for row in own)
+        languages = common_languages(rows)
         columns.append([scores(rows.get(name, []), languages) for name in names])
         notes += differing(target, rows)
-    if len(targets) > 1:
-        columns.append([average(row) for row in zip(*columns, strict=True)])
-    header = [*targets, *([MEAN] if len(targets) > 1 else [])]
     metrics: dict[str, list[str]] = {}
     for target in targets:
         for metric in dict.fromkeys(row.metric for own in study.rows(target).values() for row in own):
             metrics.setdefault(metric, []).append(target)
+    units, header, lower = list(dict.fromkeys(map(unit, metrics))), [*targets], _lower(metrics)
+    if len(targets) > 1 and len(units) == 1:
+        columns.append([average(row) for row in zip(*columns, strict=True)])
+        header.append(MEAN)
+        lower += [MEAN] * (lower == targets)
+    elif len(targets) > 1:
+        notes.append("no mean over targets, whose scores are of different units")
     told = [f"{metric}: {', '.join(own)}" for metric, own in metrics.items()]
-    counted = [f"{t} {len(common_languages(row for own in study.rows(t).values() for row in own))}" for t in targets]
+    counted = [f"{t} {len(common_languages(study.rows(t)))}" for t in targets]
     told += [f"languages: {', '.join(counted)}"]
-    units = " or ".join(dict.fromkeys(map(unit, metrics)))
-    title = f"{study.split.capitalize()} scores {units}, means over languages"
-    return _table(study, title, header, columns, [*told, *notes, *uneven_seeds(study, targets)], difference, metrics)
+    title = f"{study.split.capitalize()} scores {' or '.join(units)}, means over languages"
+    return _table(study, title, header, columns, [*told, *notes, *uneven_seeds(study, targets)], difference, lower)
 
 
 def by_language(study: Study, target: str, difference: bool = True) -> Table:
@@ -79,7 +82,7 @@ def by_language(study: Study, target: str, difference: bool = True) -> Table:
     rows = study.rows(target)
     everything = [row for own in rows.values() for row in own]
     languages = sorted({row.language for row in everything}, key=lambda code: (code != "en", code))
-    common = common_languages(everything)
+    common = common_languages(rows)
     columns = [[scores(own, [code]) for own in rows.values()] for code in languages]
     header = list(languages)
     if len(languages) > 1:
@@ -92,7 +95,8 @@ def by_language(study: Study, target: str, difference: bool = True) -> Table:
     metric = ", ".join(dict.fromkeys(row.metric for row in everything))
     title = f"{target}: {metric} {unit(metric)}, {study.split} rows"
     notes = [*study.told(target), *differing(target, rows), *uneven_seeds(study, [target])]
-    return _table(study, title, header, columns, notes, difference, [metric], list(rows))
+    lower = [name for name in header if (name == GAP) != (metric in LESS_IS_BETTER)]
+    return _table(study, title, header, columns, notes, difference, lower, list(rows))
 
 
 def best(study: Study) -> Table:
@@ -127,7 +131,7 @@ def _chosen(study: Study, target: str) -> tuple[list[Cell], list[str]]:
     """Return the cells of a target, and what to say of them."""
     rows = study.rows(target)
     dev = {name: study.development[name, target] for name in rows if (name, target) in study.development}
-    languages = common_languages(row for own in dev.values() for row in own)
+    languages = common_languages(dev)
     values = {name: scores(own, languages) for name, own in dev.items()}
     candidates = {name: fmean(own.values()) for name, own in values.items() if own and name != study.baseline}
     silent = [name for name in rows if name not in candidates and name != study.baseline]
@@ -136,7 +140,7 @@ def _chosen(study: Study, target: str) -> tuple[list[Cell], list[str]]:
         return [Cell()] * 6, [*notes, f"{target}: no development scores, so nothing is chosen"]
     notes += [f"{target}: no development scores of {', '.join(silent)}: not chosen from"] * bool(silent)
     name = max(candidates, key=candidates.__getitem__)
-    tested = common_languages(row for own in rows.values() for row in own)
+    tested = common_languages(rows)
     own, baseline = scores(rows[name], tested), scores(rows.get(study.baseline, []), tested)
     dev_baseline = values.get(study.baseline, {})
     if dev_baseline and fmean(dev_baseline.values()) >= candidates[name]:
@@ -187,31 +191,37 @@ def _table(
     columns: Sequence[Sequence[Scores]],
     notes: Sequence[str],
     difference: bool,
-    metrics: Iterable[str],
+    lower: Sequence[str],
     names: Sequence[str] = (),
 ) -> Table:
-    """Return the table of some columns of scores, one an intermediate; the best of each column marked."""
+    """Return the table of columns of scores, one an intermediate; the best of each is marked."""
     names, notes = names or study.intermediates, list(notes)
     relative = difference and len(names) > 1 and names[0] == study.baseline
     if difference and not study.baseline:
         notes.append("no baseline among the results: scores, not differences")
-    less = all(metric in LESS_IS_BETTER for metric in metrics)
     written: list[list[Cell]] = []
     for name, column in zip(header, columns, strict=True):
         shown = [minus(own, column[0]) for own in column] if relative else column
         told = [replace(cell(own), signed=relative) for own in shown]
         if relative:
             told[0] = cell(column[0])
-        for i in _best(shown, lowest=(name == GAP) != less):
+        for i in _best(shown, lowest=name in lower):
             told[i] = replace(told[i], best=True)
         if relative and not column[0] and any(column) and name not in (MEAN, GAP):
             notes.append(f"{name}: the baseline has no score, so there is no difference to it")
         written.append(told)
     cells = [list(row) for row in zip(*written, strict=True)]
     baseline = study.baseline if relative else ""
+    told_below = (*notes, *_legend(cells))
     return Table(
-        title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), (*notes, *_legend(cells)), baseline
+        title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), told_below, baseline, tuple(lower)
     )
+
+
+def _lower(metrics: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the targets (metric -> its targets) that have no score but such of which less is better."""
+    higher = {target for metric, own in metrics.items() if metric not in LESS_IS_BETTER for target in own}
+    return list(dict.fromkeys(target for own in metrics.values() for target in own if target not in higher))
 
 
 def _best(column: Sequence[Scores], lowest: bool) -> list[int]:

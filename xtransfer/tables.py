@@ -67,6 +67,7 @@ class Table:
         cells: Rows of cells, one a column without the first.
         notes: What has to be said below it.
         baseline: Name of the first row, if the cells of the others are differences to it; else empty.
+        lower: Columns in which less is better.
     """
 
     title: str
@@ -75,6 +76,7 @@ class Table:
     cells: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     baseline: str = ""
+    lower: tuple[str, ...] = ()
 
     @property
     def caption(self) -> str:

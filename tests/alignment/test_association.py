@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
@@ -60,7 +62,17 @@ def test_the_p_value_goes_through_all_orders():
     assert permuted(column(1, 2, 3, 4), column(10, 20, 30, 40)) == pytest.approx(2 / 24)
     # rho 0.8, reached by 1 2 4 3, 1 3 2 4, 2 1 3 4, and -0.8 by their reverses: 2 + 6 of 24
     assert permuted(column(1, 2, 4, 3), column(1, 2, 3, 4)) == pytest.approx(8 / 24)
-    assert smallest_p(4) == pytest.approx(1 / 24)
+    assert smallest_p(4, columns=1) == pytest.approx(2 / 24)
+
+
+def test_the_smallest_p_value_is_the_one_that_is_reached():
+    rng = np.random.default_rng(0)
+    for units in (3, 4, 5):
+        x = np.arange(units, dtype=float)[:, None]
+        assert permuted(x, x) == pytest.approx(smallest_p(units, columns=1))
+        several = rng.normal(size=(units, 3))
+        assert permuted(several, several) == pytest.approx(1 / factorial(units))
+        assert smallest_p(units, columns=3) == 1 / factorial(units)
 
 
 def test_targets_do_not_multiply_intermediates():

@@ -93,6 +93,27 @@ def test_a_derived_head_is_taken_for_its_base(tmp_path: Path) -> None:
 
 
 def test_two_heads_of_one_name_are_told_apart_by_the_caller(tmp_path: Path) -> None:
+    def one() -> type[Head]:
+        class SharedName(Head):
+            pass
+
+        return SharedName
+
+    def another() -> type[Head]:
+        class SharedName(Head):
+            pass
+
+        return SharedName
+
+    first, second = one(), another()
+    second(8, 2).save_pretrained(tmp_path)
+    assert type(second.from_pretrained(tmp_path)) is second
+    with pytest.raises(ConfigError, match="2 heads named SharedName"):
+        Head.from_pretrained(tmp_path)
+    assert first is not second
+
+
+def test_a_head_that_is_defined_again_is_the_newest(tmp_path: Path) -> None:
     def define() -> type[Head]:
         class NotebookHead(Head):
             pass
@@ -100,11 +121,8 @@ def test_two_heads_of_one_name_are_told_apart_by_the_caller(tmp_path: Path) -> N
         return NotebookHead
 
     first, second = define(), define()  # a cell that ran twice
-    second(8, 2).save_pretrained(tmp_path)
-    assert type(second.from_pretrained(tmp_path)) is second
-    with pytest.raises(ConfigError, match="2 heads named NotebookHead"):
-        Head.from_pretrained(tmp_path)
-    assert first is not second
+    first(8, 2).save_pretrained(tmp_path)
+    assert type(Head.from_pretrained(tmp_path)) is second
 
 
 def test_another_head_is_refused(saved: Path) -> None:

@@ -55,6 +55,16 @@ def enough(least: int, *samples: Array) -> None:
             raise UndefinedError("a state is not a number")
 
 
+def of_equal_size(a: Array, b: Array, seed: int = 1) -> tuple[Array, Array]:
+    """Return two samples, of the larger one as many rows as the smaller has, drawn from all of it."""
+    rng, size = np.random.default_rng(seed), min(len(a), len(b))
+    first, second = (
+        states if len(states) == size else states[np.sort(rng.choice(len(states), size, replace=False))]
+        for states in (a, b)
+    )
+    return first, second
+
+
 def paired(a: Array, b: Array) -> None:
     """Check that two samples are row by row of the same things.
 

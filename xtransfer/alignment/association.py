@@ -71,9 +71,12 @@ def permuted(x: Array, y: Array, seed: int = 1) -> float:
     return float((np.abs(np.nan_to_num(found)) >= abs(observed) - 1e-12).mean())
 
 
-def smallest_p(k: int) -> float:
-    """Return the smallest p value that `permuted` can give with so many units."""
-    return 1 / factorial(k) if k <= EXACT else 1 / (DRAWN + 1)
+def smallest_p(k: int, columns: int) -> float:
+    """Return the smallest p value that `permuted` can give with so many units.
+
+    In a single column the reversed order is as far from chance as the given one.
+    """
+    return min(1.0, (1 + (columns == 1)) / factorial(k)) if k <= EXACT else 1 / (DRAWN + 1)
 
 
 def interval(x: Array, y: Array, seed: int = 1) -> tuple[float, float]:

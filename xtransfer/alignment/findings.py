@@ -38,6 +38,7 @@ class Finding:
         better: Which end means nearer.
         unit: What is ranked: ``intermediate`` or ``language``.
         units: How many of them there are.
+        columns: Targets and languages (or targets and intermediates) within which they are ranked.
         cells: Values compared with gains.
         rho: Spearman's correlation within each target and language (or target and intermediate).
         tau: Kendall's tau-b.
@@ -57,6 +58,7 @@ class Finding:
     better: str
     unit: str
     units: int
+    columns: int
     cells: int
     rho: float
     tau: float
@@ -76,11 +78,21 @@ class Finding:
         return self.measure if self.layer is None else f"{self.measure} (layer {self.layer})"
 
     @property
+    def smallest_p(self) -> float:
+        """The p value of a measure that ranks so many units as the gains do."""
+        return smallest_p(self.units, self.columns)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether so few units cannot give a small p value, whatever the values."""
+        return self.smallest_p >= LEVEL
+
+    @property
     def verdict(self) -> str:
         """What may be said of it, in a few words."""
         if math.isnan(self.rho):
             return "does not vary"
-        if hopeless(self.units):
+        if self.is_hopeless:
             return f"too few {self.unit}s"
         if not self.corrected < LEVEL:
             return "not clear"
@@ -113,7 +125,7 @@ def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[F
             notes.append(f"{name}: no pair and language that were both measured and scored")
         else:
             findings.append(_finding(own[0], values, unit, gains, seed))
-    corrected = holm([math.nan if hopeless(finding.units) else finding.p for finding in findings])
+    corrected = holm([math.nan if finding.is_hopeless else finding.p for finding in findings])
     findings = [replace(finding, corrected=p) for finding, p in zip(findings, corrected, strict=True)]
     measured = {row.intermediate for row in rows} - {""}
     if lost := sorted({key[0] for key in gains.values} - measured):
@@ -121,25 +133,19 @@ def find(rows: Sequence[Alignment], gains: Gains, seed: int = 1) -> tuple[list[F
     return findings, notes
 
 
-def hopeless(units: int) -> bool:
-    """Say whether so few units cannot give a small p value, whatever the values."""
-    return smallest_p(units) >= LEVEL
-
-
 def too_few(findings: Sequence[Finding]) -> list[str]:
     """Return what to say where there are so few units that no corrected p value could be small enough."""
-    tests = sum(not (math.isnan(finding.p) or hopeless(finding.units)) for finding in findings)
+    tests = sum(not (math.isnan(finding.p) or finding.is_hopeless) for finding in findings)
     notes = []
     for unit in ("intermediate", "language"):
-        own = [finding.units for finding in findings if finding.unit == unit]
-        if not own or smallest_p(max(own)) * max(tests, 1) < LEVEL:
+        own = [finding for finding in findings if finding.unit == unit]
+        best = min((finding.smallest_p for finding in own), default=0.0) * max(tests, 1)
+        if best < LEVEL:
             continue
-        best, compared = (
-            min(1.0, smallest_p(max(own)) * max(tests, 1)),
-            f", with {tests} measures compared," * (tests > 1),
-        )
+        most = max(finding.units for finding in own)
+        best, compared = min(1.0, best), f", with {tests} measures compared," * (tests > 1)
         notes.append(
-            f"{max(own)} {unit}s are too few to conclude anything: even a measure that ranks them all as the gains do "
+            f"{most} {unit}s are too few to conclude anything: even a measure that ranks them all as the gains do "
             f"would have{compared} a p value of {best:.2g} at best"
         )
     return notes
@@ -159,15 +165,16 @@ def _values(rows: Sequence[Alignment], gains: Gains) -> tuple[Cells, str]:
     unit = "intermediate" if own else "language"
     if not own and rows[0].scope == "labels":
         return {}, ""
-    found: dict[tuple[str, str, str], float] = {}
-    for row in own or [row for row in rows if row.value is not None]:
-        found[row.intermediate, row.target, "" if row.scope == "labels" else row.language] = row.value or 0.0
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in own or rows:
+        key = row.intermediate, row.target, "" if row.scope == "labels" else row.language
+        found.setdefault(key, []).extend([] if row.value is None else [row.value])
     told = {}
     for i, t, code in gains.values:
         who = i if own else ""
         for key in ((who, t, code), (who, t, ""), (who, "", code)):
-            if key in found:
-                told[i, t, code] = found[key]
+            if found.get(key):
+                told[i, t, code] = fmean(found[key])  # over the seeds by which rows were drawn
                 break
     return told, unit
 
@@ -182,6 +189,7 @@ def _finding(row: Alignment, values: Cells, unit: str, gains: Gains, seed: int) 
         better=row.better,
         unit=unit,
         units=len(units),
+        columns=x.shape[1],
         cells=int((np.isfinite(x) & np.isfinite(y)).sum()),
         rho=spearman(x, y),
         tau=kendall(x, y),

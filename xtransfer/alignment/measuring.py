@@ -33,7 +33,7 @@ def measure(
     intermediates: Sequence[str | TaskDataModule],
     targets: Sequence[str | TaskDataModule],
     *,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     encoder: str = "xlm-roberta-base",
     encoders: Mapping[str, str] | None = None,
     layers: Sequence[int] | Literal["all"] | None = None,
@@ -43,7 +43,7 @@ def measure(
     measures: Sequence[str | Measure] | None = None,
     parallel: str | TaskDataModule | None = None,
     split: str = "test",
-    language_table: Path | None = None,
+    language_table: str | Path | None = None,
 ) -> list[Alignment]:
     """Measure how near intermediate tasks are to targets, and languages to English, in texts and in an encoder.
 
@@ -73,7 +73,12 @@ def measure(
         DataError: A data set cannot be read.
     """
     draws = Draws(limit, seed, split)
-    given: dict[str, Any] = {"data_dir": data_dir, "tokenizer": encoder, "seed": seed, "evaluate": []}
+    given: dict[str, Any] = {
+        "data_dir": Path(data_dir) if data_dir else None,
+        "tokenizer": encoder,
+        "seed": seed,
+        "evaluate": [],
+    }
     tasks = tasks_of(intermediates, targets, parallel, encoders or {}, given)
     table = read_languages(Path(language_table)) if language_table else {}
     wanted, codes = possible(chosen(measures), bool(parallel), bool(encoders)), tasks.languages(languages)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from xtransfer.alignment.arrays import Array, UndefinedError
-from xtransfer.alignment.samples import Sample, draw
+from xtransfer.alignment.samples import Sample, draw, sides
 from xtransfer.alignment.states import States
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError
@@ -37,9 +37,8 @@ def draw_parallel(data: TaskDataModule, language: str, limit: int | None, seed: 
     other = draw(data, "test", language, None, seed)
     order = permutation(other.there, seed, data.record.name, "parallel").tolist()
     if all("candidate" in row for row in other.examples):
-        rows = [{key: value for key, value in row.items() if key != "candidate"} for row in other.examples]
-        english = replace(other, language=ENGLISH, examples=rows)
-        return _picked(english, order[:limit]), _picked(other, order[:limit])
+        own, partner = (_side(other, role) for role in sides(data.record))
+        return _picked(replace(partner, language=ENGLISH), order[:limit]), _picked(own, order[:limit])
     if ENGLISH not in data.record.languages:
         raise ConfigError(
             f"task '{data.record.name}' has neither pairs of translations nor test rows in English: name another data "
@@ -97,6 +96,12 @@ def _whole_questions(english: Sample, order: Sequence[int], limit: int | None) -
             return
         told.update(group)
         yield from group
+
+
+def _side(sample: Sample, role: str) -> Sample:
+    """Return one side of pairs, as texts alone."""
+    rows = [{**{k: v for k, v in row.items() if k != "candidate"}, "text": row[role]} for row in sample.examples]
+    return replace(sample, examples=rows)
 
 
 def _picked(sample: Sample, places: Sequence[int]) -> Sample:

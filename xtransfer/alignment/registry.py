@@ -101,15 +101,21 @@ MEASURES: dict[str, Measure] = {
 
 
 def register(measure: Measure) -> Measure:
-    """Put a measure of one's own among the others, for this process.
+    """Put a measure of one's own among the others, for this process; it takes the place of an earlier state of itself.
 
     Raises:
-        ConfigError: Another has its name.
+        ConfigError: Another has its name: one whose function has another name, or is of another module.
     """
-    if MEASURES.get(measure.name, measure) != measure:
+    if _home(MEASURES.get(measure.name, measure)) != _home(measure):
         raise ConfigError(f"there is a measure '{measure.name}' already: choose another name")
     MEASURES[measure.name] = measure
     return measure
+
+
+def _home(measure: Measure) -> tuple[object, object]:
+    """Return where a measure's function is defined."""
+    function: object = measure.compute
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
 
 
 def chosen(names: Iterable[str | Measure] | None) -> list[Measure]:

@@ -45,8 +45,9 @@ class Report:
         parts += ["## Values", *_tables(self.rows), *_undefined(self.rows)]
         return "\n\n".join(parts) + "\n"
 
-    def save(self, folder: Path) -> list[Path]:
+    def save(self, folder: str | Path) -> list[Path]:
         """Write ``report.md``, and the pictures of the findings as PNG and PDF; return the files."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.md"
         path.write_text(self.markdown(), encoding="utf-8")
@@ -119,10 +120,13 @@ def report(
         seed: Seed of permutations and resamples.
 
     Raises:
-        ConfigError: There is no row, or no gain among the results.
+        ConfigError: There is no row, rows are of several encoders, or there is no gain among the results.
     """
     if not rows:
         raise ConfigError("nothing was measured: no row to report")
+    encoders = sorted({row.encoder for row in rows if row.encoder})
+    if len(encoders) > 1:
+        raise ConfigError(f"rows of several encoders ({', '.join(encoders)}) are not to be averaged: report each alone")
     if results is None:
         return Report(rows, None, [], [])
     gains = gains_of(results, metric, split, baseline, recipes)

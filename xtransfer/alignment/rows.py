@@ -55,17 +55,18 @@ class Alignment:
         return self.measure, self.layer
 
 
-def write(rows: Iterable[Alignment], path: Path) -> None:
+def write(rows: Iterable[Alignment], path: str | Path) -> None:
     """Write rows, one JSON object a line; the file is whole or not there."""
-    disk.write(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
+    disk.write(Path(path), "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
 
 
-def read(path: Path) -> list[Alignment]:
+def read(path: str | Path) -> list[Alignment]:
     """Read rows.
 
     Raises:
         DataError: There is no such file, or a line is broken; names file and line.
     """
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"no file {path}: expected rows of alignment, which `xtransfer align` writes")
     rows = []

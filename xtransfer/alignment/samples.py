@@ -10,7 +10,7 @@ import xtransfer.datamodules as datamodules
 from xtransfer.alignment.arrays import Texts
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError, nearest
-from xtransfer.kinds import Example, Layout
+from xtransfer.kinds import KINDS, Example, Layout
 from xtransfer.samplers.order import permutation
 from xtransfer.task import Task
 
@@ -22,7 +22,7 @@ ROLES: Mapping[str, Sequence[str]] = {
     "retrieval": ("text",),
     "mlm": ("text",),
 }
-"""Kind -> roles that hold what a model reads. Of pairs of translations the candidate is the one in the language."""
+"""Kind -> roles that hold what a model reads; of pairs to be retrieved see `sides`."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def draw(data: TaskDataModule, split: str, language: str, limit: int | None, see
 def texts_of(example: Example, task: Task) -> list[str]:
     """Return the texts of a row, as a model reads them, in the language of the row."""
     if "candidate" in example:
-        return [example["candidate"]]
+        return [example[sides(task)[0]]]
     found: list[str] = []
     for role in ROLES[task.kind]:
         value = example.get(role)
@@ -111,3 +111,9 @@ def texts_of(example: Example, task: Task) -> list[str]:
         elif value is not None:
             found.append(value)
     return found
+
+
+def sides(task: Task) -> tuple[str, str]:
+    """Return which role of a pair to be retrieved is in the row's language, and the other, which is in English."""
+    own = KINDS[task.kind].settings(task.options)["own_side"]
+    return (own, "text") if own == "candidate" else (own, "candidate")

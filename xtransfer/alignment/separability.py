@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xtransfer.alignment.arrays import Array, UndefinedError, enough
+from xtransfer.alignment.arrays import Array, UndefinedError, enough, of_equal_size
 from xtransfer.errors import ConfigError
 
 FOLDS = 5
@@ -40,7 +40,7 @@ def proxy_a_distance(a: Array, b: Array) -> float:
     if size < 2 * FOLDS:
         raise UndefinedError(f"{size} rows; at least {2 * FOLDS} are needed to hold some out")
     enough(2 * FOLDS, a, b)
-    states = np.concatenate([a[:size], b[:size]])
+    states = np.concatenate(of_equal_size(a, b))
     sides = np.repeat([0, 1], size)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)

@@ -96,7 +96,8 @@ def _find_class(expected: type[H], name: str, path: Path) -> type[H]:
     if expected.__name__ == name:
         return expected
     family = _derived(expected)
-    matches = [head for head in family if head.__name__ == name]
+    # A class that is defined again, as by a notebook's cell that is run again, takes the place of the one before.
+    matches = list({(h.__module__, h.__qualname__): h for h in family if h.__name__ == name}.values())
     if len(matches) == 1:
         return matches[0]
     if matches:

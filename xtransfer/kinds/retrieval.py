@@ -41,6 +41,8 @@ class Retrieval(Kind):
         neighbours: Mining: neighbours that make the margin.
         threshold: Mining: margin from which on a pair is kept; default: the best on the development rows.
         drop_repeated: Mining: leave out texts that occur more than once on their side, as the official script does.
+        own_side: Which text of a pair of translations is in the row's language, ``candidate`` or ``text``; the other is
+            in English. Measures of alignment alone ask for it.
     """
 
     head = RetrievalHead
@@ -56,8 +58,9 @@ class Retrieval(Kind):
         "neighbours": 4,
         "threshold": None,
         "drop_repeated": True,
+        "own_side": "candidate",
     }
-    scoring_options = ("neighbours", "threshold", "drop_repeated")
+    scoring_options = ("neighbours", "threshold", "drop_repeated", "own_side")
     max_length = 512
     labels_per = "batch"
     joint = True
@@ -70,9 +73,10 @@ class Retrieval(Kind):
             raise ConfigError(
                 f"task '{task.name}': a retrieval task needs the field 'candidate', or 'side', 'id' and 'targets'"
             )
-        method = self.settings(task.options)["method"]
-        if method not in get_args(Method):
-            raise ConfigError(f"task '{task.name}': unknown method '{method}'{nearest(method, get_args(Method))}")
+        for option, known in (("method", get_args(Method)), ("own_side", ("candidate", "text"))):
+            found = self.settings(task.options)[option]
+            if found not in known:
+                raise ConfigError(f"task '{task.name}': unknown {option} '{found}'{nearest(found, known)}")
 
     def example(self, row: Row, task: Task, language: str) -> Example:
         """Read a pair, or one side of many; the label only says whether gold is there."""
