@@ -14,6 +14,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from tests.families import SIZES
 from xtransfer.active import Activation, Words, keep_apart
+from xtransfer.datamodules.features import words_of
 from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.pipeline import run
@@ -228,3 +229,9 @@ def test_processes_send_each_other_only_what_is_trained(large: Path, tmp_path: P
     left = {name.rpartition(".")[2] for name in root._ddp_params_and_buffers_to_ignore}
     assert left == {"rest", "place"}
     assert all(name in dict(root.named_buffers()) for name in root._ddp_params_and_buffers_to_ignore)
+
+
+def test_the_token_of_padding_is_among_the_words() -> None:
+    """Batches are padded with the tokenizer's, which may be another than the table's own, as in Multilingual MiniLM."""
+    assert words_of({}, padding=1).trained.tolist() == [1]
+    assert words_of({}).trained.tolist() == []

@@ -152,6 +152,10 @@ SCORING = [
     ("data.evaluate", [{"class_path": "XQuAD", "init_args": {"languages": ["zh"]}}]),
     ("data.options", {"n_best": 3, "normalizer": "mlqa"}),
     ("trainer.limit_test_batches", 1),
+    ("trainer.limit_val_batches", 1),
+    ("trainer.check_val_every_n_epoch", 2),
+    ("trainer.profiler", "simple"),
+    ("model.eval_bf16", False),
     ("trainer.logger", True),
     ("checkpoint", {"every_steps": 7}),
     ("protocol", "mine"),
@@ -172,6 +176,8 @@ WEIGHTS = [
     ("trainer.accumulate_grad_batches", 2),
     ("trainer.precision", "bf16-mixed"),
     ("select", "val/squad_v1/em/en"),
+    ("model.eval_bf16", False),  # the model is chosen by development scores
+    ("trainer.limit_val_batches", 1),
 ]
 
 
@@ -280,6 +286,20 @@ def test_a_damaged_stage_is_set_aside_and_trained_again(config, tmp_path, traine
     assert entry.with_name(f"{entry.name}.damaged-1").is_dir()
     run({**config, "name": "third"})
     assert len(trained) == 2 * steps  # what was trained again is whole
+
+
+def test_killed_while_it_is_taken_it_is_not_taken_for_another(config, tmp_path, monkeypatch):
+    other = {**config, "name": "other", "model": {**config["model"], "lr": 1e-3}}
+    run(config)
+    expected = digests(tmp_path / "runs/toy")
+    run(other)
+    with monkeypatch.context() as patch:
+        patch.setattr("xtransfer.training.take_up", killed)
+        with pytest.raises(KeyError, match="killed"):
+            run({**other, "name": "toy"})
+    assert digests(tmp_path / "runs/toy") != expected  # the other's weights lie there already
+    run({**config, "store": None})
+    assert digests(tmp_path / "runs/toy") == expected
 
 
 def test_no_run_changes_what_another_has(config, tmp_path, trained):

@@ -20,7 +20,7 @@ trainer: {accelerator: cpu, enable_progress_bar: false, logger: false}
 data: {init_args: {data_dir: DATA, batch_size: 2}}
 checkpoint: {every_steps: 2}  # written by the first process while both train
 stages:
-  mnli: {data: {class_path: MNLI}, model: {lr: 0.0}, trainer: {max_steps: 2}}
+  mnli: {data: {class_path: MNLI}, model: {lr: 0.0, layer: 1}, trainer: {max_steps: 2}} # the layer above has no part
   qa: {data: {class_path: TyDiQA, init_args: {languages: [en, ru]}}, model: {lr: 0.0}, trainer: {max_steps: 2}}
   mixed:
     init: null

@@ -16,6 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from xtransfer.hardware import AMPERE
 from xtransfer.packing import Packing
 from xtransfer.pretrained import OFFSET_TYPES
 
@@ -166,7 +167,8 @@ def choose(query: Tensor, settings: Settings) -> Backend:
     """Return the best backend for a device, a precision and what is asked for."""
     if query.device.type == "cpu":
         return one_by_one if settings.window is None else padded
-    if query.device.type == "cuda" and query.dtype in (torch.float16, torch.bfloat16):
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if query.device.type == "cuda" and half and torch.cuda.get_device_capability(query.device) >= AMPERE:
         if flash_available():
             return flash
         if torch.version.cuda and query.shape[-1] % 8 == 0:
@@ -232,6 +234,7 @@ def flash(query: Tensor, key: Tensor, value: Tensor, packing: Packing, settings:
         dropout_p=settings.dropout,
         softmax_scale=settings.scale,
         window_size=(side, side),
+        deterministic=torch.are_deterministic_algorithms_enabled(),
     )
     return seen
 

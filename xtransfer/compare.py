@@ -122,16 +122,10 @@ def compare(
         ConfigError: The task or score is unknown, or no language can be compared.
         DataError: Files are broken, or predictions and labels do not fit together.
     """
-    a, b, labels = Path(a), Path(b), Path(labels)
-    if task not in TASKS:
-        raise ConfigError(f"no official files of a task '{task}'{nearest(task, TASKS)}")
-    record = TASKS[task]
-    metric = metric or record.scores[-1]
-    if metric not in record.scores:
-        raise ConfigError(f"{task} has no score '{metric}'{nearest(metric, record.scores)}")
+    record, metric, labels = *_scored(task, metric), Path(labels)
     if samples < 1:
         raise ConfigError(f"{samples} resamples: at least one is needed")
-    systems = {"A": predictions_of(a), "B": predictions_of(b)}
+    systems = {"A": predictions_of(Path(a)), "B": predictions_of(Path(b))}
     counts, left_out = _read(record, list(systems.values()), labels, metric)
     missing = {
         (name, code): unanswered(record, code, folder, labels) for name, folder in systems.items() for code in counts
@@ -150,6 +144,17 @@ def compare(
         samples=samples,
         seed=seed,
     )
+
+
+def _scored(task: str, metric: str | None) -> tuple[BenchmarkTask, str]:
+    """Return the record of a task that has official files, and the score."""
+    if task not in TASKS:
+        raise ConfigError(f"no official files of a task '{task}'{nearest(task, TASKS)}")
+    record = TASKS[task]
+    metric = metric or record.scores[-1]
+    if metric not in record.scores:
+        raise ConfigError(f"{task} has no score '{metric}'{nearest(metric, record.scores)}")
+    return record, metric
 
 
 def _read(

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from xtransfer.active import Activation, ActiveEmbedding, activate, settle
 from xtransfer.adapters import Adapters
 from xtransfer.attention import can_pack, run_packed
 from xtransfer.errors import ConfigError
-from xtransfer.inner import cut
-from xtransfer.packing import Packing
+from xtransfer.inner import cut, stack_of
+from xtransfer.packing import Packing, as_given
 from xtransfer.pretrained import (
     CompileMode,
     check_tokenizer,
@@ -32,7 +33,6 @@ from xtransfer.pretrained import (
 __all__ = ["Encoder", "check_tokenizer", "load_config", "load_tokenizer", "position_limit", "resolve_encoder"]
 
 log = logging.getLogger(__name__)
-LAYERS = ("encoder.layer", "layers", "encoder.layers", "transformer.layer")
 
 
 class Encoder(nn.Module):
@@ -83,10 +83,7 @@ class Encoder(nn.Module):
         self.model = load_model(name, config, pretrained)
         self.model.train()  # transformers loads for inference, without dropout
         self.config: PretrainedConfig = self.model.config
-        stacks = {path: m for path, m in self.model.named_modules() if path in LAYERS and isinstance(m, nn.ModuleList)}
-        if not stacks:
-            raise ConfigError(f"encoder '{name}': no layers found in {type(self.model).__name__}; choose another")
-        self._layers, stack = next(iter(stacks.items()))
+        self._layers, stack = stack_of(self.model, name)
         words: Any = self.model.get_input_embeddings()
         self.hidden_size: int = self.config.hidden_size
         self.depth = len(stack)
@@ -105,7 +102,7 @@ class Encoder(nn.Module):
             self.model.disable_input_require_grads()  # type: ignore[no-untyped-call]
         self._checkpointing = gradient_checkpointing
         self.packs = packing and can_pack(self.model, self.name)
-        self._compiled = compiled is not False
+        self._compiled = compiled
         for layer in stack if self._compiled else []:
             layer.compile(dynamic=True, mode=None if compiled is True else compiled)
 
@@ -136,10 +133,10 @@ class Encoder(nn.Module):
             raise ConfigError(f"encoder '{self.name}' has no layer {layer}: 0 is the embeddings, {self.depth} the last")
         if layer is None or layer == self.depth:
             output, packed = self._run(input_ids, attention_mask, token_type_ids, False, packing)
-            return _as_given(output.last_hidden_state, packed, input_ids.shape)
+            return as_given(output.last_hidden_state, packed, input_ids.shape)
         with cut(self.model, self._layers, layer) as caught:
             _, packed = self._run(input_ids, attention_mask, token_type_ids, False, packing)
-        return _as_given(caught[0], packed, input_ids.shape)
+        return as_given(caught[0], packed, input_ids.shape)
 
     def layers(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -151,7 +148,7 @@ class Encoder(nn.Module):
         """
         output, packed = self._run(input_ids, attention_mask, token_type_ids, True, None)
         for hidden in (*output.hidden_states[: self.depth], output.last_hidden_state):
-            yield _as_given(hidden, packed, input_ids.shape)
+            yield as_given(hidden, packed, input_ids.shape)
 
     def _run(
         self,
@@ -169,6 +166,8 @@ class Encoder(nn.Module):
         types = types if getattr(self.config, "type_vocab_size", 0) > 1 else None
         if self.packs:
             packed = Packing.of_mask(mask) if packing is None else packing
+            if self._compiled in ("reduce-overhead", "max-autotune"):  # no layer may reuse what another gave
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             computed = packed.filled() if self._compiled else packed
             return run_packed(self.model, ids, computed, types, every_layer), packed
         mask = mask.clone()
@@ -275,6 +274,13 @@ class Encoder(nn.Module):
         self.model.load_state_dict(found)
         self.model.name_or_path = str(folder)  # what adapters, laid on it now, name as their base
 
+    def above(self, layer: int) -> list[nn.Parameter]:
+        """Return the trained parameters above a layer, which have no part in its states; none of the last one."""
+        if layer == self.depth:
+            return []
+        named = self.model.named_parameters()
+        return [parameter for name, parameter in named if parameter.requires_grad and self._place(name) > layer]
+
     def _place(self, parameter: str) -> int:
         """Return how deep a parameter sits: 0 in the embeddings, i + 1 in layer i, depth + 1 after the last."""
         if parameter.startswith(f"{self._layers}."):
@@ -291,10 +297,3 @@ class Encoder(nn.Module):
         for name, parameter in self.model.named_parameters():
             if layers and self._place(name) <= layers:
                 parameter.requires_grad_(False)
-
-
-def _as_given(hidden: Tensor, packed: Packing | None, shape: Size) -> Tensor:
-    """Bring hidden states into the shape of the token ids ``(..., T)`` they belong to."""
-    if packed is not None:
-        hidden = packed.unpack(hidden[0], (shape[:-1].numel(), shape[-1]))
-    return hidden.reshape(*shape, -1)

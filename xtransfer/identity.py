@@ -25,8 +25,13 @@ from xtransfer.stage_cli import StageCLI
 from xtransfer.task_metrics import judged
 from xtransfer.versions import PACKAGES, code_digest
 
-VOLATILE = ("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+VOLATILE = (
+    *("default_root_dir", "logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps"),
+    *("profiler", "enable_checkpointing"),
+)
 """Settings of the trainer that change no outcome."""
+LOOKS = ("limit_val_batches", "check_val_every_n_epoch", "val_check_interval", "num_sanity_val_steps", "inference_mode")
+"""Settings of the trainer that change no weights where nothing follows from what development rows say meanwhile."""
 SCORING = ("limit_test_batches", "limit_predict_batches")
 """Settings of the trainer that change scores alone."""
 PLACES = ("num_workers", "cache_dir", "data_dir")
@@ -98,14 +103,17 @@ def training_facts(stage: Stage, cli: StageCLI, data: TaskDataModule) -> dict[st
         DataError: Its training rows are not there.
     """
     config, specs = dumped(cli), data.specs()
-    trainer = {key: value for key, value in config["trainer"].items() if key not in (*VOLATILE, *SCORING)}
-    callbacks = _listed(trainer.get("callbacks"))
+    callbacks = _listed(config["trainer"].get("callbacks"))
     developed = data.trains and bool(data.portions("validation"))
     chosen_by = _chosen_by(stage, specs) if developed else []
     watched = [*chosen_by, *_watched(callbacks)] if developed else []
     names = {spec["name"]: alias(spec["name"], specs) for spec in specs}
+    unseen = not watched and not callbacks
+    left_out = (*VOLATILE, *SCORING, *(LOOKS if unseen else ()))
+    trainer = {key: value for key, value in config["trainer"].items() if key not in left_out}
     trainer["callbacks"] = [_renamed(callback, names) for callback in callbacks]
-    model = {key: value for key, value in config["model"].items() if key not in ("encoder", "tasks")}
+    left_out = ("encoder", "tasks", *(("eval_bf16",) if unseen else ()))
+    model = {key: value for key, value in config["model"].items() if key not in left_out}
     blocks = [*_foreign(config["model"]), *_foreign(config["trainer"]), *_foreign(config["data"], ("evaluate",))]
     return plain(
         {

@@ -1,4 +1,4 @@
-"""The states after an inner layer, without computing the layers above it."""
+"""The layers of an encoder: their list, and the states after an inner layer, without computing the layers above it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+from xtransfer.errors import ConfigError
+
+LAYERS = ("encoder.layer", "layers", "encoder.layers", "transformer.layer")
+"""What encoders call their list of layers."""
+
+
+def stack_of(model: nn.Module, name: str) -> tuple[str, nn.ModuleList]:
+    """Return the name of an encoder's list of layers, and the list.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    stacks = {path: m for path, m in model.named_modules() if path in LAYERS and isinstance(m, nn.ModuleList)}
+    if not stacks:
+        raise ConfigError(f"encoder '{name}': no layers found in {type(model).__name__}; choose another")
+    return next(iter(stacks.items()))
 
 
 @contextmanager

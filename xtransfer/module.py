@@ -21,7 +21,7 @@ from xtransfer.heads import Head, HeadOutput
 from xtransfer.hf import PretrainedHead
 from xtransfer.kinds import KINDS, HeadFactory
 from xtransfer.metrics import Piece, TaskMetric
-from xtransfer.optimizer import Schedule, parameter_groups, rate
+from xtransfer.optimizer import Schedule, adamw, parameter_groups, rate
 from xtransfer.parts import load_parts, save_parts
 from xtransfer.pretrained import CompileMode
 from xtransfer.samplers import seed_of
@@ -29,8 +29,6 @@ from xtransfer.task_metrics import MEAN, TaskMetrics, judged, means, monitor, pr
 
 log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
-FUSED = ("cpu", "cuda")
-"""Devices on which AdamW moves all parameters in one pass."""
 
 
 class TransferModule(LightningModule):
@@ -99,7 +97,7 @@ class TransferModule(LightningModule):
             packing=packing,
             compiled=compiled,
         )
-        self.tasks, self._trained_head = {spec["name"]: spec for spec in tasks}, ""
+        self.tasks, self._trained = {spec["name"]: dict(spec) for spec in tasks}, dict[str, Any]()
         self.layer, self.lr, self.head_lr, self.warmup = layer, lr, head_lr or lr, warmup
         self.schedule, self.adapters, self.active_vocabulary = schedule, adapters, active_vocabulary
         self.eval_bf16 = eval_bf16
@@ -163,9 +161,11 @@ class TransferModule(LightningModule):
         if loss is None:
             raise ConfigError(f"task '{spec['name']}': a training batch without labels")
         self.log(f"train/{spec['name']}/loss", loss, prog_bar=True, batch_size=len(batch["index"]))
-        self._trained_head = spec["head"]
+        self._trained = spec
         loss = loss * spec.get("loss_weight", 1.0)
-        return loss if self.trainer.world_size == 1 else loss + self._untouched()
+        if self.trainer.world_size > 1:  # processes that train together want a gradient of each parameter
+            loss = loss + torch.stack([p.sum() for p in self._untouched()] or [loss.new_zeros(())]).sum() * 0.0
+        return loss
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout from the place of the batch in the run, so that a resumed run draws the same masks.
@@ -176,11 +176,9 @@ class TransferModule(LightningModule):
         torch.manual_seed(seed_of(int(os.environ.get("PL_GLOBAL_SEED", 0)), "dropout", self.current_epoch, number))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Leave the heads that this step is not of as they are: they neither decay nor drift on."""
-        for name, head in self.heads.items():
-            if name != self._trained_head:
-                for parameter in head.parameters():
-                    parameter.grad = None
+        """Leave what has no part in this step as it is: it neither decays nor drifts on."""
+        for parameter in self._untouched():
+            parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score a development batch."""
@@ -220,6 +218,10 @@ class TransferModule(LightningModule):
 
     def configure_model(self) -> None:
         """Make the encoder ready for training: its start weights are there, a checkpoint's are not yet read."""
+        with torch.device("cpu"):  # where it still is; Lightning has new tensors made on the GPU meanwhile
+            self._make_ready()
+
+    def _make_ready(self) -> None:
         fitting = self._trainer is None or self.trainer.state.fn == "fit"
         if fitting and self.adapters and not self.encoder.adapters:
             self.encoder.adapt(self.adapters, self.start_adapters)
@@ -232,10 +234,7 @@ class TransferModule(LightningModule):
         """AdamW without decay of biases and norms; linear warm-up, then linear decay to 0 or a constant rate."""
         groups = self.encoder.parameter_groups(self.lr, self.weight_decay, self.layer_decay)
         groups += parameter_groups(self.heads, self.head_lr, self.weight_decay)
-        fused = all(p.device.type in FUSED for p in self.parameters())
-        optimizer: Any = torch.optim.AdamW(groups, lr=self.lr, eps=self.adam_epsilon, fused=fused)
-        # A fused kernel can undo the scaling of gradients itself, and Lightning then clips none: let it be done before.
-        optimizer._step_supports_amp_scaling = False
+        optimizer = adamw(groups, self.lr, self.adam_epsilon)
         if self.encoder.active is not None:
             self.encoder.active.follow(optimizer)
         share = rate(max(1, int(self.trainer.estimated_stepping_batches)), self.warmup, self.schedule)
@@ -256,10 +255,11 @@ class TransferModule(LightningModule):
         load_parts(self.encoder, self.heads, folder, parts)
 
     # ------------------------------------------------------------------ within
-    def _untouched(self) -> Tensor:
-        """Return 0 as a function of all other heads: processes that train together want a gradient of each."""
-        others = [head for name, head in self.heads.items() if name != self._trained_head]
-        return torch.stack([p.sum() for head in others for p in head.parameters()] or [torch.zeros(())]).sum() * 0.0
+    def _untouched(self) -> list[nn.Parameter]:
+        """Return what has no part in this step: other tasks' heads, and layers above the one that its head reads."""
+        heads = [head for name, head in self.heads.items() if name != self._trained["head"]]
+        above = self.encoder.above(self.layer_of(self._trained))
+        return [parameter for head in heads for parameter in head.parameters()] + above
 
     def _needs_all_words(self) -> bool:
         """Say whether all word embeddings take part in training, and log why if that is not what was asked for."""

@@ -1,13 +1,16 @@
-"""What the optimiser needs besides the encoder's own groups: groups of the heads, and the rate over a run."""
+"""The optimiser, what it needs besides the encoder's own groups: groups of the heads, and the rate over a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import torch
 from torch import nn
 
 Schedule = Literal["linear", "constant"]
+FUSED = ("cpu", "cuda")
+"""Devices on which AdamW moves all parameters in one pass."""
 
 
 def parameter_groups(heads: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -24,6 +27,15 @@ def parameter_groups(heads: nn.Module, lr: float, weight_decay: float) -> list[d
         group = [p for p in trained if (p.ndim > 1) == matrices]
         groups += [{"params": group, "lr": lr, "weight_decay": decay, "name": "heads"}] if group else []
     return groups
+
+
+def adamw(groups: list[dict[str, Any]], lr: float, epsilon: float) -> torch.optim.Optimizer:
+    """Return AdamW over groups of parameters, fused where their devices can."""
+    fused = all(parameter.device.type in FUSED for group in groups for parameter in group["params"])
+    optimizer: Any = torch.optim.AdamW(groups, lr=lr, eps=epsilon, fused=fused)
+    # A fused kernel can undo the scaling of gradients itself, and Lightning then clips none: let it be done before.
+    optimizer._step_supports_amp_scaling = False
+    return cast(torch.optim.Optimizer, optimizer)
 
 
 def rate(total: int, warmup: float, schedule: Schedule) -> Callable[[int], float]:

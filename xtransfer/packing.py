@@ -103,3 +103,10 @@ def size_for(tokens: int) -> int:
     """Return the number of tokens that so many are filled up to: one of eight between any power of two and the next."""
     step = max(SHARE, (1 << (tokens.bit_length() - 1)) // SHARE)
     return -(-tokens // step) * step
+
+
+def as_given(states: Tensor, packed: Packing | None, shape: torch.Size) -> Tensor:
+    """Bring an encoder's states into the shape of the token ids ``(..., T)`` they belong to."""
+    if packed is not None:
+        states = packed.unpack(states[0], (shape[:-1].numel(), shape[-1]))
+    return states.reshape(*shape, -1)

@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 import xtransfer.datamodules as datamodules
 from xtransfer.checkpoints import CheckedFiles
@@ -105,9 +106,16 @@ class StageCLI(LightningCLI):
         files = CheckedFiles(self.stage.name, background=bool(self.stage.checkpoint["background"]))
         plugins = [files, *(plugins if isinstance(plugins, list) else [plugins])]
         try:
-            return super().instantiate_trainer(**kwargs, plugins=plugins)
+            trainer = super().instantiate_trainer(**kwargs, plugins=plugins)
         except (MisconfigurationException, ValueError) as error:
             raise ConfigError(f"stage '{self.stage.name}': trainer: {' '.join(str(error).split())}") from error
+        if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+            raise ConfigError(
+                f"stage '{self.stage.name}': trainer: processes that are forked or spawned (ddp_fork, ddp_notebook, "
+                "ddp_spawn) cannot hand their weights on to the next stage: use strategy: ddp from the command line, "
+                "in a notebook devices: 1"
+            )
+        return trainer
 
     def dump(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from xtransfer.disk import digest, flush_folder, write
 from xtransfer.errors import DataError
+from xtransfer.resuming import TRAINED
 
 log = logging.getLogger(__name__)
 PARTS = ("encoder", "heads", "adapter", "training.json")
@@ -133,8 +134,11 @@ class StageStore:
 
 
 def clear(folder: Path, names: Sequence[str] = PARTS) -> None:
-    """Remove parts from a run's folder before others are written: the store may have linked the very same files."""
-    for name in names:
+    """Remove parts from a run's folder before others are written: the store may have linked the very same files.
+
+    First the mark that they are those of a training: who is killed now must not find it beside others.
+    """
+    for name in (TRAINED, *names):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

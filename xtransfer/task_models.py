@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto as auto
 
-from xtransfer.encoder import LAYERS, Encoder
+from xtransfer.encoder import Encoder
 from xtransfer.errors import ConfigError
 from xtransfer.heads import ClassificationHead, Head, MaskedLMHead, MultipleChoiceHead, SpanHead, TaggingHead
+from xtransfer.inner import LAYERS
 from xtransfer.pretrained import PLAIN, position_limit
 from xtransfer.pretrained_lm import ACTIVATIONS, PLACES
 

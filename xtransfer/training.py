@@ -61,8 +61,8 @@ def train(
     facts.update(facts_of(step, trainer.world_size))
     started = f"from {stage.start}" if stage.start else f"from {cli.config.model.encoder}"
     log.info("[%d/%d] %s: %s, %s", stage.number, len(plan.stages), stage.name, type(data).__name__, started)
-    words = f"words-{trainer.global_rank}.safetensors"
-    model.activation = Activation(partial(words_of, data.sets), checkpoints_of(step) / words)
+    file = checkpoints_of(step) / f"words-{trainer.global_rank}.safetensors"
+    model.activation = Activation(partial(words_of, data.sets, data.load_tokenizer().pad_token_id), file)
     if afresh and trainer.is_global_zero:
         (folder / TRAINED).unlink(missing_ok=True)
     noted = None if afresh or resume == "never" else trained(folder, step.training)
@@ -106,7 +106,6 @@ def make(cli: StageCLI, step: Step, begins: Callable[[bool], Path | None]) -> di
     writes, trains = cli.trainer.is_global_zero, cli.datamodule.trains
     snapshot = begins(writes) if trains else None
     if writes:
-        (cli.folder / TRAINED).unlink(missing_ok=True)  # of other weights, which are replaced now
         clear(cli.folder)
     if trains:
         noted |= fit(cli, snapshot)
@@ -139,7 +138,10 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # the DataModule is
         begun = time.monotonic()
-        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+        try:
+            trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+        finally:
+            trainer.fit_loop.teardown()  # an error in a validation leaves the processes that load training batches
         seconds = time.monotonic() - begun
     if not trainer.state.finished:
         raise ConfigError(f"stage '{name}' was interrupted")

@@ -14,6 +14,7 @@ from xtransfer.config import expand
 from xtransfer.datamodules import (
     CCG,
     MNLI,
+    PANX,
     SNLI,
     XNLI,
     ANLIPlus,
@@ -254,6 +255,18 @@ def test_examples_of_two_tasks_are_named_and_kept_or_removed(settings, caplog):
     assert [parts[1][number]["index"] for number in range(len(parts[1]))] == left
     place = Place(1)
     assert removed.facts(removed.order(parts, place), parts, place)["removed"] == len(texts["anli_plus"]) - len(left)
+
+
+def test_languages_of_one_task_may_share_examples(settings, tmp_path):
+    """Names are the same in many languages."""
+    shutil.copytree(DATA, tmp_path / "data")
+    english = (tmp_path / "data/panx/en/train").read_text(encoding="utf-8")
+    (tmp_path / "data/panx/de/train").write_text(english.replace("en:", "de:"), encoding="utf-8")
+    panx = PANX(train_languages=["en", "de"])
+    data = MultiTask([panx, MNLI()], duplicates="remove", **{**settings, "data_dir": tmp_path / "data"})
+    data.setup("fit")
+    sizes = {part.name: len(part) for part in data.parts()}
+    assert sizes["panx/de"] == sizes["panx/en"] > 0
 
 
 def test_windows_of_a_repeated_question_are_all_removed(settings):

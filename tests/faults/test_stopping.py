@@ -7,10 +7,13 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
+import yaml
 
 from xtransfer import checkpoints
 from xtransfer.checkpoints import CheckedFiles
@@ -102,6 +105,22 @@ def test_workers_leave_signals_to_the_run(config, tmp_path, monkeypatch):
     config["data"]["init_args"]["num_workers"] = 0  # it makes no difference
     run(config, resume="must")
     assert digest(tmp_path / "runs/toy") == expected
+
+
+def test_a_fault_in_a_validation_leaves_no_worker_that_is_waited_for(config):
+    config["data"]["init_args"]["num_workers"] = 2
+    config["trainer"]["callbacks"] = [{"class_path": "tests.faults.faulty.Faulty"}]
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, yaml; from xtransfer.pipeline import run; run(yaml.safe_load(sys.stdin))"],
+        input=yaml.safe_dump(config),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "RuntimeError: out of memory, say" in done.stderr
 
 
 @pytest.mark.parametrize("act", [terminate, lost, broken])

@@ -72,17 +72,19 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def words_of(sets: Mapping[tuple[str, str, str], FeatureSet]) -> Words:
+def words_of(sets: Mapping[tuple[str, str, str], FeatureSet], padding: int | None = None) -> Words:
     """Return the words that occur in training rows, and those that occur in evaluation rows alone.
 
     Args:
         sets: Tokenised rows by task, split and language.
+        padding: The token that batches are padded with.
     """
 
     def occurring(train: bool) -> Tensor:
         found = [
             np.unique(features.token_ids()) for (_, split, _), features in sets.items() if (split == "train") is train
         ]
+        found += [np.array([padding])] * (train and padding is not None)
         return torch.from_numpy(np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)).long()
 
     trained, scored = occurring(True), occurring(False)

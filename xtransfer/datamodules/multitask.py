@@ -250,8 +250,13 @@ class MultiTask(TaskDataModule):
 
     def _without_duplicates(self, parts: Sequence[Part]) -> list[Part]:
         """Leave out the features of examples that stand in a task before."""
-        keys = {name: [content_key(e) for e in portion.examples()] for name, portion in self._training().items()}
-        gone = {name: {i for own in others.values() for i in own} for name, others in repeated(keys).items()}
+        portions = self._training()
+        keys = {name: [content_key(e) for e in portion.examples()] for name, portion in portions.items()}
+        task = {name: portion.task.name for name, portion in portions.items()}  # of which languages may share examples
+        gone = {
+            name: {i for other, own in others.items() if task[other] != task[name] for i in own}
+            for name, others in repeated(keys).items()
+        }
         kept = []
         for part in parts:
             out = gone.get(part.name, set())
