@@ -457,3 +457,13 @@ def test_layers_above_the_one_that_is_read_are_not_run(folder: Path) -> None:
         encoder(ids, mask, layer=layer)
         assert run == expected
     assert encoder.model.get_submodule(encoder._layers) is stack
+
+
+def test_a_mask_of_one_row_is_that_of_all_and_another_shape_is_refused(folder: Path) -> None:
+    for encoder in (Encoder(str(folder)).eval(), Encoder(str(folder), packing=False).eval()):
+        ids, mask = tokens(encoder, 3, 9)
+        one = mask[:1].clone()
+        one[:, 6:] = 0
+        torch.testing.assert_close(encoder(ids, one)[:, :6], encoder(ids, one.repeat(3, 1))[:, :6])
+        with pytest.raises(RuntimeError, match="must match the existing size"):
+            encoder(ids, mask[:2])

@@ -18,6 +18,14 @@ from xtransfer.results import Results
 from xtransfer.run_table import table
 
 DATA = Path(__file__).parent / "data"
+LINES = {"class_path": "xtransfer.sources.TextLines", "init_args": {"paths": {"train": "train-{language}.txt"}}}
+MASKED = {
+    "class_path": "CustomTask",
+    "init_args": {
+        "data_dir": str(DATA / "mlm"),
+        "task": {"name": "own", "kind": "mlm", "fields": {"text": "text"}, "metric": "perplexity", "files": [LINES]},
+    },
+}
 
 
 @pytest.fixture
@@ -160,6 +168,7 @@ def test_changed_data_train_again(config, tmp_path):
         ("data.folder", "nowhere", DataError, "nowhere"),
         ("model.encoder", "no-such-encoder", ConfigError, "no-such-encoder"),
         ("model.heads", {"tydiqq": "xtransfer.heads.SpanHead"}, ConfigError, "did you mean 'tydiqa'"),
+        ("data", MASKED, ConfigError, "task 'own': metric: no score 'perplexity'; known: accuracy"),
         ("select", "val/tydiqa/f2/en", ConfigError, "select: no score 'val/tydiqa/f2/en'"),
         ("init", {"parts": ["encodr"]}, ConfigError, "unknown part 'encodr'; did you mean 'encoder'"),
     ],

@@ -198,3 +198,18 @@ def test_a_loss_is_told_in_nats_and_not_in_percent():
     told = table(Results([row("en", 2.346, task="mlm", metric="loss"), row("de", 3.0, task="mlm", metric="loss")]))
     assert told.startswith("mlm: loss in nats, test rows, 3 examples a language")
     assert told.splitlines()[-1].split("|")[2:4] == [" 2.35 ", " 3.00 "]
+
+
+def test_a_folder_that_was_moved_names_its_configurations_where_they_lie(tmp_path):
+    """Two projects may have written the same paths, each from its own working directory."""
+    for name in ("a", "b"):
+        stage = tmp_path / name / "runs/exp/2-target"
+        stage.mkdir(parents=True)
+        (stage / "config.yaml").write_text("{}")
+        Results([row(run=name, config_file="runs/exp/2-target/config.yaml")]).append(stage.parent / "results.jsonl")
+        Results([row(run=name, config_file="runs/exp/2-target/config.yaml")]).append(stage / "results.jsonl")
+    runs = Results.load(tmp_path / "a/runs/exp", str(tmp_path / "b/runs/exp/2-target"))
+    assert [r.config_file for r in runs] == [str(tmp_path / name / "runs/exp/2-target/config.yaml") for name in "ab"]
+    alone = tmp_path / "alone.jsonl"
+    Results([row(config_file="runs/exp/2-target/config.yaml")]).append(alone)
+    assert Results.load(alone).rows[0].config_file == "runs/exp/2-target/config.yaml"

@@ -32,6 +32,7 @@ COMPARED = {
     "encoder": "encoder",
     "protocol": "protocol",
     "adapters": "use of adapters",
+    "precision": "precision of scoring",
 }
 """Fields of a row that should agree between rows that are compared, and what they are called."""
 
@@ -46,6 +47,7 @@ class Study:
         split: What the rows of `cells` served as.
         baseline: The intermediate that the others are compared with; empty if there is none.
         by: What its rows and columns are.
+        exact: Exact match of the test rows whose score is F1, by `place` of a row.
         notes: What was left out or pooled: the target it is about, or nothing if it is about all, and the words.
     """
 
@@ -55,6 +57,7 @@ class Study:
     baseline: str
     by: tuple[str, str] = ("intermediate", "target")
     notes: list[tuple[str, str]] = field(default_factory=list)
+    exact: dict[Hashable, float] = field(default_factory=dict)
 
     @property
     def intermediates(self) -> list[str]:
@@ -109,8 +112,7 @@ def lay_out(
     _known("task", tasks, {row.task for row in chosen})
     if not chosen:
         raise ConfigError(f"no {split} scores; there are: {', '.join(sorted({row.split for row in kept})) or 'none'}")
-    left_out = {row.task for row in kept} - {row.task for row in chosen}
-    if left_out and not tasks:
+    if (left_out := {row.task for row in kept} - {row.task for row in chosen}) and not tasks:
         notes.append((OTHERS, f"no {split} {metric or 'scores'}: {_list(sorted(left_out))}"))
     cells, more = _cells([row for row in chosen if not tasks or row.task in tasks], recipes or {})
     handed_on = {(row.run, name) for row in kept for name in (row.chain[:-1] if row.stage in row.chain else row.chain)}
@@ -122,7 +124,8 @@ def lay_out(
     names = {name for name, _ in cells}
     if baseline not in names and baseline != NONE:
         raise ConfigError(f"no scores of the baseline '{baseline}'{nearest(baseline, names)}")
-    study = Study(cells, {}, split, baseline if baseline in names else "", by, [*notes, *more])
+    exact = {place(row): row.value for row in kept if (row.split, row.metric, metric) == (split, "em", None)}
+    study = Study(cells, {}, split, baseline if baseline in names else "", by, [*notes, *more], exact)
     study.development = {key: dev for key, rows in cells.items() if (dev := _of_stage(kept, rows))}
     return study if tasks or by[0] != "intermediate" else _without_intermediates(study, handed_on)
 
@@ -153,6 +156,11 @@ def newest(results: Iterable[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
 def identity(row: Row) -> str:
     """Return what tells a trained stage from others: its digest, or what comes closest to one."""
     return row.config or f"{row.run}/{row.stage}/{row.seed}/{'+'.join(row.chain)}"
+
+
+def place(row: Row) -> Hashable:
+    """Return what scores of one evaluation have in common."""
+    return identity(row), row.task, row.language, row.layer
 
 
 def before(row: Row) -> tuple[str, ...]:

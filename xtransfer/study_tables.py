@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.results import GAP, LESS_IS_BETTER, MEAN, unit
-from xtransfer.study import Scores, Study, common_languages, differing, scores, uneven_seeds
+from xtransfer.study import Scores, Study, common_languages, differing, place, scores, uneven_seeds
 from xtransfer.tables import Cell, Table, seed_counts
 
 COLUMNS = ("target", "language", "best")
@@ -31,7 +31,8 @@ def by_target(study: Study, difference: bool = True) -> Table:
     """Return intermediates as rows, targets as columns, each the mean over languages, and the mean over targets.
 
     The means of a column are over the same languages: those that every row and seed has. The mean over targets is
-    given only where no target is missing.
+    given only where no target is missing; there a target of questions counts with the mean of F1 and exact match, as in
+    Phang et al. 2020 and XTREME.
 
     Args:
         study: The scores.
@@ -51,8 +52,12 @@ def by_target(study: Study, difference: bool = True) -> Table:
             metrics.setdefault(metric, []).append(target)
     units, header, lower = list(dict.fromkeys(map(unit, metrics))), [*targets], _lower(metrics)
     if len(targets) > 1 and len(units) == 1:
-        columns.append([average(row) for row in zip(*columns, strict=True)])
+        averaged = [_halved(study, target) for target in targets]
+        entering = [own or column for own, column in zip(averaged, columns, strict=True)]
+        columns.append([average(row) for row in zip(*entering, strict=True)])
         header.append(MEAN)
+        halved = ", ".join(target for target, told in zip(targets, averaged, strict=True) if told)
+        notes += [f"in the mean over targets: the mean of F1 and exact match of {halved}"] * bool(halved)
         lower += [MEAN] * (lower == targets)
     elif len(targets) > 1:
         notes.append("no mean over targets, whose scores are of different units")
@@ -122,6 +127,7 @@ def best(study: Study) -> Table:
         cells.append([Cell(), Cell(), Cell(), *(Cell(value, signed=i == 2) for i, value in enumerate(means))])
     names = (*study.targets, *([MEAN] if len(cells) > len(study.targets) else []))
     title = "The intermediate with the best development score, and its test scores in percent"
+    notes += [f"{MEAN}: of main scores, F1 of questions"] * (len(cells) > len(study.targets))
     notes += ["dev: the main score by which the intermediate was chosen; the baseline is no candidate"]
     notes += uneven_seeds(study, study.targets) + _legend(cells)
     return Table(title, header, names, tuple(tuple(row) for row in cells), tuple(notes))
@@ -216,6 +222,15 @@ def _table(
     return Table(
         title, (study.by[0], *header), tuple(names), tuple(map(tuple, cells)), told_below, baseline, tuple(lower)
     )
+
+
+def _halved(study: Study, target: str) -> list[Scores]:
+    """Return the means of F1 and exact match, an intermediate each, as the paper averages; nothing without both."""
+    rows, languages = study.rows(target), common_languages(study.rows(target))
+    if not all(place(row) in study.exact and row.metric == "f1" for own in rows.values() for row in own):
+        return []
+    both = {name: [replace(r, value=(r.value + study.exact[place(r)]) / 2) for r in own] for name, own in rows.items()}
+    return [scores(both.get(name, []), languages) for name in study.intermediates]
 
 
 def _lower(metrics: Mapping[str, Sequence[str]]) -> list[str]:

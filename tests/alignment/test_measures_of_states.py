@@ -10,6 +10,7 @@ from scipy.linalg import sqrtm, subspace_angles
 from sklearn.decomposition import PCA
 
 from xtransfer.alignment import UndefinedError
+from xtransfer.alignment.arrays import of_equal_size
 from xtransfer.alignment.cka import linear_cka
 from xtransfer.alignment.frechet import frechet_distance
 from xtransfer.alignment.isotropy import average_cosine, isoscore
@@ -134,3 +135,11 @@ def test_states_that_are_no_numbers_are_undefined():
     for measure in (linear_cka, frechet_distance, proxy_a_distance, text_embedding):
         with pytest.raises(UndefinedError, match="not a number"):
             measure(bad, random(30, 4))
+
+
+def test_of_a_larger_sample_rows_are_drawn_from_all_of_it():
+    a = np.arange(1000.0)[:, None]
+    first, second = of_equal_size(a, a[:20])
+    assert (len(first), second.tolist()) == (20, a[:20].tolist())
+    assert first.max() > 500
+    assert of_equal_size(a, a)[0] is a

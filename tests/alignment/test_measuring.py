@@ -12,10 +12,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+import xtransfer.alignment.registry as registry
 from xtransfer.alignment import MEASURES, Measure, Texts, measure, read, write
 from xtransfer.alignment.jensen_shannon import jensen_shannon
+from xtransfer.alignment.parallel_rows import draw_parallel
 from xtransfer.datamodules import DemoNLI, TaskDataModule
 from xtransfer.errors import ConfigError, DataError
+from xtransfer.sources import Tsv
 from xtransfer.task import Task
 
 DATA = Path(__file__).parents[1] / "data"
@@ -171,6 +174,47 @@ def test_pairs_of_translations_are_english_against_the_other_side(tiny_encoder):
         pairs.add(tuple(np.round(torch.cat(both).numpy(), 3)))
     got = {tuple(np.round(np.concatenate(pair), 3).astype(np.float32)) for pair in zip(*seen[0], strict=True)}
     assert len(got & pairs) == len(pairs)
+
+
+def test_a_task_says_which_side_of_its_pairs_is_in_the_language(tiny_encoder, tmp_path):
+    (tmp_path / "test-de.tsv").write_text("foreign\tenglish\nder Hund schläft\tthe dog sleeps\n", encoding="utf-8")
+
+    class Pairs(TaskDataModule):
+        """Pairs whose queries are in the language."""
+
+        task = Task(
+            name="pairs",
+            kind="retrieval",
+            fields={"text": "foreign", "candidate": "english"},
+            options={"own_side": "text"},
+            languages=("de",),
+            files=(Tsv(paths={"test": "test-{language}.tsv"}),),
+        )
+
+    pairs, seen = Pairs(data_dir=tmp_path, folder="."), []
+    own = Measure("own", "texts", lambda a, b: seen.append(b.texts) or 0.0, "low", "none")
+    both = Measure("both", "parallel", lambda a, b: 0.0, "high", "none")
+    told = {"encoder": str(tiny_encoder), "languages": ["de"], "parallel": pairs}
+    measure(["DemoNLI"], [pairs], measures=[own, both], **told)
+    assert seen == [["der Hund schläft"]]
+    english, german = draw_parallel(pairs, "de", None, 1)
+    assert [sample.examples[0]["text"] for sample in (english, german)] == ["the dog sleeps", "der Hund schläft"]
+    assert (english.language, german.language) == ("en", "de")
+
+
+def test_a_measure_that_is_defined_again_takes_its_own_place(monkeypatch):
+    monkeypatch.setattr("xtransfer.alignment.registry.MEASURES", dict(MEASURES))
+
+    def define():
+        def spread(a):
+            return 0.0
+
+        return Measure("spread", "sample", spread, "low", "none")
+
+    first, again = registry.register(define()), registry.register(define())
+    assert registry.MEASURES["spread"] is again is not first
+    with pytest.raises(ConfigError, match="there is a measure 'spread' already"):
+        registry.register(Measure("spread", "sample", lambda a: 1.0, "low", "none"))
 
 
 def test_options_of_a_premise_are_read_together(tiny_encoder, tmp_path, caplog):

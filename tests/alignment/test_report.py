@@ -289,3 +289,13 @@ def test_wrong_options_are_told_before_anything_is_read(words, message, capsys):
 
     assert main(["align", *words.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_values_of_several_seeds_are_averaged_and_encoders_kept_apart():
+    steep = {key: -3 * value for key, value in near().items()}
+    rows = [*measured("close", near(), seed=1), *measured("close", steep, seed=2)]
+    forth, back = (report(order, runs()).findings[0].rho for order in (rows, rows[::-1]))
+    assert forth == back == pytest.approx(-1)  # their mean falls as the gains rise
+    other = [replace(row, encoder="other") for row in rows]
+    with pytest.raises(ConfigError, match=r"rows of several encoders \(other, tiny\)"):
+        report([*rows, *other], runs())

@@ -285,6 +285,19 @@ def test_span_is_read_off_the_logits_by_characters(layout):
     assert json.loads(kind.export([piece], batch["meta"], QA.spec())) == {"q-7": "cat sleeps"}
 
 
+def test_white_space_is_no_answer_while_there_is_another(layout):
+    features, _ = encode(QA, [qa_row("the cat sleeps", "cat")], layout)
+    batch = collate(features, 1)
+    meta = batch["meta"][0]
+    meta["text"], meta["offsets"] = "the   sleeps", [(0, 3), (4, 5), (6, 12)]  # as tokenizers with such tokens have it
+    logits = torch.zeros(1, batch["input_ids"].shape[1], 2)
+    logits[0, meta["first"] + 1] = 9.0
+    logits[0, meta["first"] + 2] = 4.0
+    logits[0, meta["first"] + 1, 1] = 9.5
+    (piece,) = KINDS["span"].decode(logits, batch, QA.spec())
+    assert (piece.value.strip(), piece.score) == ("sleeps", 13.0)
+
+
 def test_best_window_wins_and_no_answer_can(layout):
     task = Task(name="qa", kind="span", fields=QA.fields, options={"stride": 4, "no_answer": True})
     context = " ".join(["cat", "dog", "house", "city", "river"] * 2)

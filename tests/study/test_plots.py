@@ -246,3 +246,19 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no picture format 'pgn'; did you mean 'png'?"):
         pictures.save([], tmp_path, "pgn")
+
+
+def test_where_less_is_better_a_fall_is_blue():
+    cells = ((Cell(9.0), Cell(60.0)), (Cell(-3.0, signed=True), Cell(-3.0, signed=True)))
+    table = Table("t", ("i", "mlm", "xnli"), ("none", "mnli"), cells, (), "none", lower=("mlm",))
+    colours = {patch.get_x(): patch.get_facecolor() for patch in plots.heatmap(table).axes[0].patches}
+    assert colours[-0.5][2] > colours[-0.5][0]  # blue: better
+    assert colours[0.5][0] > colours[0.5][2]  # red: worse
+
+
+@pytest.mark.parametrize(("intermediates", "languages"), [(31, 15), (45, 11), (25, 33), (42, 40)])
+def test_rows_of_bars_are_as_many_as_languages_need(intermediates, languages):
+    codes = [f"l{i}" for i in range(languages)]
+    rows = [("none", *[50] * languages), *((f"i{k}", *[1] * languages) for k in range(intermediates))]
+    figure = plots.language_bars(differences(*rows, header=codes))
+    assert [label.get_text() for axes in figure.axes for label in axes.get_xticklabels()] == codes

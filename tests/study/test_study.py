@@ -370,3 +370,34 @@ def test_of_a_perplexity_less_is_better():
     assert found.title == "mlm: perplexity per word, test rows"
     assert texts(found)[1] == ["mnli", "+1.0", "-0.5", "+0.2", "+1.5"]
     assert [[cell.best for cell in row][:3] for row in found.cells] == [[True, False, True], [False, True, False]]
+
+
+def test_where_less_is_better_columns_are_marked_by_themselves():
+    stages = [*STUDY, scored("mlm", metric="perplexity", en=10), scored("mlm", "mnli", metric="perplexity", en=14)]
+    found = table(*stages)
+    assert found.header == ("intermediate", "xnli", "pawsx", "mlm")  # percent and perplexity have no mean
+    assert "no mean over targets, whose scores are of different units" in found.notes
+    assert [[cell.best for cell in row] for row in found.cells] == [[False, True, True], [True, False, False]]
+    assert found.lower == ("mlm",)
+
+
+def test_the_mean_over_targets_counts_f1_and_exact_match_of_questions():
+    def asked(before: str, f1: float, em: float) -> list[Row]:
+        told = scored("xquad", before, metric="f1", en=f1) + scored("xquad", before, metric="em", main=False, en=em)
+        return told
+
+    found = table(asked("", 80, 60), scored("xnli", en=70), asked("mnli", 84, 70), scored("xnli", "mnli", en=71))
+    assert texts(found) == [["none", "80.0", "70.0", "70.0"], ["mnli", "+4.0", "+1.0", "+4.0"]]
+    assert "in the mean over targets: the mean of F1 and exact match of xquad" in found.notes
+    alone = table(scored("xquad", metric="f1", en=80), scored("xnli", en=70))
+    assert alone.cell("none", "mean").value == 75
+
+
+def test_languages_of_an_axis_are_those_that_all_its_rows_have():
+    from xtransfer.study_cells import Cells
+
+    rows = [*scored("t", run="a", config="a", en=52, de=54), *scored("t", run="b", config="b", en=50)]
+    values = {"a": {"model.lr": "1"}, "b": {"model.lr": "2"}}
+    found = Results(rows, Cells(values=values)).table(rows="model.lr", task="t")
+    assert texts(found) == [["1", "52.0"], ["2", "50.0"]]
+    assert "t: means over the 1 languages that every row and seed has, without de" in found.notes

@@ -73,7 +73,7 @@ def measure(
         DataError: A data set cannot be read.
     """
     draws = Draws(limit, seed, split)
-    given: dict[str, Any] = {"data_dir": data_dir and Path(data_dir), "tokenizer": encoder, "seed": seed, "evaluate": []}
+    given = dict[str, Any](data_dir=data_dir and Path(data_dir), tokenizer=encoder, seed=seed, evaluate=[])
     tasks = tasks_of(intermediates, targets, parallel, encoders or {}, given)
     table = read_languages(Path(language_table)) if language_table else {}
     wanted, codes = possible(chosen(measures), bool(parallel), bool(encoders)), tasks.languages(languages)

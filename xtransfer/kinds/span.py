@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xtransfer.errors import ConfigError, DataError
-from xtransfer.heads import SpanHead, best_span
+from xtransfer.heads import SpanHead, best_span, best_spans
 from xtransfer.kinds.base import Example, Kind, require_labels, text_of
 from xtransfer.kinds.text import Feature, Ids, Layout
 from xtransfer.metrics import Piece, SpanScores, choose_answer
@@ -129,10 +129,15 @@ class Span(Kind):
         found = best_span(scores[..., 0], scores[..., 1], inside, starts, *limits)
         nothing = scores[:, 0].sum(-1)
         numbers = (batch["index"], batch["part"], metas, *(values.tolist() for values in (*found, nothing)))
-        return [
-            Piece(index, part, "" if best == -inf else _between(meta, start, end), best, none)
-            for index, part, meta, start, end, best, none in zip(*numbers, strict=True)
-        ]
+        pieces = []
+        for row, (index, part, meta, first, last, best, none) in enumerate(zip(*numbers, strict=True)):
+            text = "" if best == -inf else _between(meta, first, last)
+            if best != -inf and not text.strip():  # a token of white space: the next best is asked for
+                spans = best_spans(scores[row, :, 0], scores[row, :, 1], inside[row], starts[row], *limits)
+                told = ((_between(meta, first, last), score) for first, last, score in spans)
+                text, best = next(((t, score) for t, score in told if t.strip()), (text, best))
+            pieces.append(Piece(index, part, text, best, none))
+        return pieces
 
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One JSON object: question id -> answer."""
