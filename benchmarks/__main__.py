@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import command_line, evaluate, memory, plans, report, search, train
+from benchmarks import command_line, evaluate, memory, plans, report, search, tokenise, train
 from benchmarks.harness import Table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-GROUPS = ("command_line", "plans", "memory", "search", "evaluate", "train")
+GROUPS = ("command_line", "plans", "memory", "tokenise", "search", "evaluate", "train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +57,7 @@ def measured(name: str, data_dir: Path | None, folder: Path, quick: bool) -> Tab
         "command_line": lambda: command_line.measure(1 if quick else 5),
         "plans": lambda: plans.measure(folder),
         "memory": lambda: memory.measure(folder, words=(memory.JUDGED,) if quick else memory.WORDS),
+        "tokenise": lambda: tokenise.measure(data_dir, folder, 1 if quick else 5),
         "search": lambda: search.measure(2_000 if quick else 10_000, 50 if quick else 400, 1 if quick else 5),
         "evaluate": lambda: evaluate.measure(data_dir, folder, evaluate.QUICK if quick else evaluate.FULL),
         "train": lambda: train.measure(data_dir, folder, train.QUICK if quick else train.Scale()),

@@ -1,4 +1,4 @@
-"""Scoring: XQuAD, XCOPA and Tatoeba from features to scores, beside what transformers' users write for them."""
+"""Scoring: XQuAD, UDPOS, XCOPA and Tatoeba from features to scores, beside what transformers' users write for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from benchmarks.evaluate_peers import LOWER, SENTENCES, Peers
 from benchmarks.examples import SHAPES, drawn, random_encoder
 from benchmarks.harness import SILENT, Goal, MeasurementError, Row, Run, Stopwatch, Table, Variant, compared, in_turn
-from xtransfer.datamodules import XCOPA, Tatoeba, XQuAD
+from xtransfer.datamodules import UDPOS, XCOPA, Tatoeba, XQuAD
 from xtransfer.datamodules.base import TaskDataModule
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import DataError
@@ -22,8 +22,9 @@ from xtransfer.hardware import native_bf16
 from xtransfer.module import TransferModule
 
 OFFLINE, SINGLE = "offline-small", "ours, single precision"
-TASKS: Mapping[str, tuple[type[TaskDataModule], tuple[str, ...], Goal]] = {
+TASKS: Mapping[str, tuple[type[TaskDataModule], tuple[str, ...], Goal | None]] = {
     "XQuAD": (XQuAD, ("ar", "de", "el", "en", "es", "ro", "tr", "vi", "zh"), Goal(1.7, 2.5)),
+    "UDPOS": (UDPOS, ("ar", "de", "el", "en", "es", "fr", "id", "ko", "ru", "ta", "th", "vi", "zh"), None),
     "XCOPA": (XCOPA, ("et", "ht", "id", "it", "qu", "ta", "th", "tr", "vi"), Goal(1.4, 2.0)),
     "Tatoeba": (
         Tatoeba,
@@ -52,10 +53,10 @@ class Scale:
 
 
 FULL = (
-    Scale({"XQuAD": 16, "XCOPA": 60, "Tatoeba": 80}),
+    Scale({"XQuAD": 16, "UDPOS": 60, "XCOPA": 60, "Tatoeba": 80}),
     Scale({"XCOPA": 12, "Tatoeba": 20}, encoder="base", tasks=("XCOPA", "Tatoeba")),
 )
-QUICK = (Scale({"XQuAD": 3, "XCOPA": 16, "Tatoeba": 20}, rounds=1),)
+QUICK = (Scale({"XQuAD": 3, "UDPOS": 16, "XCOPA": 16, "Tatoeba": 20}, rounds=1),)
 
 
 class Timing(Callback):
@@ -93,7 +94,7 @@ def measure(data_dir: Path | None, folder: Path, scales: Sequence[Scale]) -> Tab
     """
     table = Table("Scoring")
     table.notes = [
-        "From tokenised rows to scores (peers: to answers, choices, nearest neighbours), each with its own batches. "
+        "From tokenised rows to scores (peers: to answers, tags, choices, neighbours), each with its own batches. "
         "One thread, CPU time, rounds in turn; rows drawn at random from the test sets' files. Peers' batches are "
         "padded to their longest row. Of equal texts in one of our batches one is computed: shares of more than 100 % "
         "are possible. Peers compute in single precision, as they do by default; ours in bfloat16 where the processor "
@@ -186,7 +187,7 @@ def check_scores(name: str, scores: Mapping[str, float]) -> None:
 
 def mean_score(module: TransferModule, data: TaskDataModule) -> float:
     """Return a task's main score, over its languages."""
-    names = {"xquad": "f1", "xcopa": "accuracy", "tatoeba": "accuracy"}
+    names = {"xquad": "f1", "udpos": "accuracy", "xcopa": "accuracy", "tatoeba": "accuracy"}
     found = [scores[names[data.record.name]] for scores in module.scores.values()]
     return sum(found) / len(found)
 

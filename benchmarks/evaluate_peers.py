@@ -180,6 +180,15 @@ def choices(features: Features, outputs: Sequence[Any], spec: Mapping[str, Any])
     return [(int(np.argmax(o)), f["meta"]["gold"]) for f, o in zip(features, outputs, strict=True)]
 
 
+def tags(features: Features, outputs: Sequence[Any], spec: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the tag of the highest score at each word's first sub-word, and the right one."""
+    found = []
+    for feature, logits in zip(features, outputs, strict=True):
+        best, meta = logits.argmax(-1), feature["meta"]
+        found += [(int(best[place]), gold) for place, gold in zip(meta["first"], meta["gold"], strict=True)]
+    return found
+
+
 def nearest(features: Features, outputs: Sequence[Any], spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Find each query's nearest candidate with faiss; return its id, and the right one."""
     import faiss
@@ -209,10 +218,16 @@ def mean_f1(found: Sequence[tuple[str, list[str]]]) -> float:
 
 FOUND: Mapping[str, Callable[[Features, Sequence[Any], Mapping[str, Any]], Any]] = {
     "span": answers,
+    "tagging": tags,
     "multiple_choice": choices,
     "retrieval": nearest,
 }
-FINISHED: Mapping[str, Callable[[Any], float]] = {"span": mean_f1, "multiple_choice": share, "retrieval": share}
+FINISHED: Mapping[str, Callable[[Any], float]] = {
+    "span": mean_f1,
+    "tagging": share,
+    "multiple_choice": share,
+    "retrieval": share,
+}
 
 
 def sentence_encoder(folder: str, layer: int) -> Any | None:
