@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -370,3 +371,65 @@ def test_gradients_are_clipped_in_every_precision(config, precision, monkeypatch
     run(only(config, "mnli"), [("trainer.precision", precision), ("trainer.gradient_clip_val", 0.01)])
     assert norms
     assert max(norms) <= 0.0101
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("model.lr", -1.0, "model.lr must be at least 0, found -1"),
+        ("model.lr", float("nan"), "model.lr must be at least 0, found nan"),
+        ("model.warmup", -1, "model.warmup must be at least 0"),
+        ("model.weight_decay", -0.1, "model.weight_decay must be at least 0"),
+        ("model.layer_decay", 0, "stage 'qa': model.layer_decay is 0"),
+        ("data.shots", -1, "shots must be at least 1, found -1"),
+        ("data.num_workers", -1, "num_workers must not be negative"),
+        ("trainer.gradient_clip_val", -1, "trainer.gradient_clip_val must be at least 0"),
+        ("trainer.accumulate_grad_batches", 0, "trainer.accumulate_grad_batches must be at least 1"),
+        ("trainer.limit_train_batches", 0, "trainer.limit_train_batches must be above 0"),
+        ("trainer.val_check_interval", 1.5, "stage 'qa': trainer: .*val_check_interval"),
+        ("trainer.max_steps", -2, "stage 'qa': trainer: .*max_steps"),
+        ("trainer.devices", 0, "stage 'qa': trainer: .*devices"),
+        ("init", {"parts": []}, "stage 'qa': init.parts is empty"),
+        ("init", {"parts": ["heads"]}, "stage 'qa': init.parts: stage 'mnli' has no head 'tydiqa'; it has mnli"),
+    ],
+)
+def test_numbers_and_heads_of_stage_two_are_looked_at_before_stage_one(config, tmp_path, path, value, message):
+    with pytest.raises(ConfigError, match=message):
+        run(only(config, "mnli", "qa"), [(f"stages.qa.{path}", value)])
+    assert not (tmp_path / "runs" / "toy" / "1-mnli").exists()
+
+
+def test_without_gold_on_development_rows_the_last_model_is_kept(config, tmp_path, caplog):
+    shutil.copytree(DATA, tmp_path / "data")
+    for file in (tmp_path / "data/mnli").rglob("*dev_matched*"):
+        lines = [{**json.loads(line), "gold_label": "-"} for line in file.read_text(encoding="utf-8").splitlines()]
+        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    told = only(config, "mnli")
+    told["data"] = {"init_args": {**told["data"]["init_args"], "data_dir": str(tmp_path / "data")}}
+    with pytest.raises(ConfigError, match="stage 'mnli': select: no development row has a gold label"):
+        run({**told, "select": "val/mnli/accuracy/en"})
+    with caplog.at_level(logging.WARNING):
+        run(told)
+    assert "no development row has a gold label (mnli/validation/en): the last model will be kept" in caplog.text
+    assert (tmp_path / "runs/toy/1-mnli/DONE").is_file()
+
+
+def test_a_run_without_a_seed_says_so(config):
+    assert {row.seed for row in run({**only(config, "mnli"), "seed_everything": False})} == {None}
+
+
+def test_a_finished_stage_is_scored_as_it_was_trained(config, tmp_path, caplog):
+    config = only(config, "mnli")
+    run(config)
+    files = [p for p in (tmp_path / "runs/toy/1-mnli/predictions").rglob("*") if p.is_file()]
+    predictions = {file: file.read_bytes() for file in files}
+    for name, value in (("data.limit", 1), ("model.layer", 1), ("data.max_length", 8)):
+        key = name.partition(".")[2]
+        with pytest.raises(ConfigError, match=rf"trained with other settings \(then -> now\): .*{key}"):
+            evaluate(config, "test", [(name, value)])
+    assert evaluate(config, "test", [("data.eval_batch_size", 1)]).rows
+    assert {p: p.read_bytes() for p in predictions} == predictions
+    with caplog.at_level(logging.WARNING):
+        run(config, [("model.lr", 3e-3)])
+    assert "trained before, and trained again now" in caplog.text
+    assert "model.lr" in caplog.text

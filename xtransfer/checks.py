@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from transformers import PretrainedConfig
 
 from xtransfer.adapters import check_adapters
@@ -33,6 +38,9 @@ def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
         ConfigError: A layer, head, score or part does not exist, a size is no size, a language cannot be scored, or
             the tokenizer does not fit, or adapters do not.
     """
+    if stage.start and not stage.parts:
+        raise ConfigError("init.parts is empty: name what is taken over from the stage before, or set init: null")
+    _check_numbers(cli.config)
     model = cli.config.model
     config = load_config(model.encoder)
     check_tokenizer(data.load_tokenizer(), config.vocab_size, model.encoder, config)
@@ -77,10 +85,78 @@ def _check_depth(name: str, value: int | None, config: PretrainedConfig) -> None
 
 
 def _check_sizes(data: TaskDataModule) -> None:
-    for name in ("batch_size", "eval_batch_size", "eval_tokens", "max_length", "limit"):
-        value = getattr(data, name)
+    for name in ("batch_size", "eval_batch_size", "eval_tokens", "max_length", "limit", "shots"):
+        value = getattr(data, name, None)
         if value is not None and value < 1:
             raise ConfigError(f"task '{data.record.name}': {name} must be at least 1, found {value}")
+    if data.num_workers is not None and data.num_workers < 0:
+        raise ConfigError(f"task '{data.record.name}': num_workers must not be negative, found {data.num_workers}")
+
+
+LEAST: Mapping[str, float] = {
+    **{f"model.{name}": 0.0 for name in ("lr", "head_lr", "weight_decay", "warmup", "adam_epsilon")},
+    "trainer.gradient_clip_val": 0.0,
+    "trainer.accumulate_grad_batches": 1,
+}
+"""The least that settings may be."""
+
+
+def _check_numbers(config: Any) -> None:
+    """Refuse what would train in vain or fail once it does; the trainer's own settings are tried on a trainer.
+
+    Raises:
+        ConfigError: A number is out of range, or the trainer refuses it.
+    """
+    for name, least in LEAST.items():
+        value = config.get(name)
+        if value is not None and not value >= least:  # a NaN is neither
+            raise ConfigError(f"{name} must be at least {least:g}, found {value}")
+    if not 0 < config.model.layer_decay <= 1:
+        raise ConfigError(f"model.layer_decay is {config.model.layer_decay}; it must be above 0 and at most 1")
+    trainer = config.trainer
+    for name in ("limit_train_batches", "val_check_interval"):
+        value = trainer.get(name)
+        if isinstance(value, int | float) and not value > 0:
+            raise ConfigError(f"trainer.{name} must be above 0, found {value}")
+    tried: dict[str, Any] = {key: value for key, value in trainer.items() if isinstance(value, int | float | str)}
+    tried |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "profiler": None}
+    try:
+        with _quietly():
+            Trainer(**tried | {"enable_model_summary": False})
+    except (MisconfigurationException, ValueError, TypeError, ZeroDivisionError) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Let a trainer that is only tried tell nothing."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def check_heads_left(stage: Stage, own: set[str], left: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the stage a stage starts from has the heads that are taken over.
+
+    Args:
+        stage: The stage.
+        own: Names of its heads.
+        left: Tasks of the stage it starts from.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    there = {spec["head"] for spec in left}
+    wanted = own if "heads" in stage.parts else {part.partition("/")[2] for part in stage.parts if "/" in part}
+    if missing := sorted(wanted - there):
+        told = ", ".join(f"'{name}'" for name in missing)
+        raise ConfigError(f"init.parts: stage '{stage.start}' has no head {told}; it has {', '.join(sorted(there))}")
 
 
 def _check_names(what: str, names: Sequence[str] | dict[str, object], known: Sequence[str] | set[str]) -> None:

@@ -15,7 +15,7 @@ from xtransfer.lock import locked
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import result_rows
 from xtransfer.results import Results
-from xtransfer.resuming import Resume, unfinished
+from xtransfer.resuming import Resume, changed, unfinished
 from xtransfer.stage_cli import StageCLI, data_of
 from xtransfer.steps import Step, prepare
 from xtransfer.stopping import OnPreempt, StopSignals
@@ -24,6 +24,14 @@ from xtransfer.training import build, release, train
 __all__ = ["evaluate", "expand", "layers", "prepare", "run"]
 
 log = logging.getLogger(__name__)
+
+
+FIXED = (
+    *(f"model.{name}:" for name in ("encoder", "layer")),
+    *("model.heads", "model.adapters", "data.class_path:", "data.init_args.task"),
+    *(f"data.init_args.{name}:" for name in ("max_length", "limit")),
+)
+"""Settings that a finished stage is scored with as it was trained: its predictions are of all rows and one model."""
 
 
 def run(
@@ -157,6 +165,12 @@ def _finished(step: Step, callbacks: tuple[PredictionWriter, ...]) -> StageCLI:
     cli = build(step, callbacks)
     cli.trainer.loggers = []
     if (step.folder / "encoder").is_dir():
+        fixed = [told for told in changed(step.folder, cli.dump()) if told.startswith(FIXED)]
+        if fixed:
+            raise ConfigError(
+                f"stage '{step.stage.name}' was trained with other settings (then -> now): {'; '.join(fixed)}; "
+                "undo the change, or train a run of another name with it"
+            )
         cli.model.load_parts(step.folder, ("encoder", "heads"))
     elif cli.datamodule.trains or step.stage.start:
         raise ConfigError(f"stage '{step.stage.name}' is not trained: run `xtransfer fit` first")

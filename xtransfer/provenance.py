@@ -49,7 +49,7 @@ def result_rows(
         "training": training_of(step),
         "encoder": cli.config.model.encoder,
         "adapters": adapters_of(step, cli),
-        "seed": seed(),
+        "seed": None if cli.config.seed_everything is False else seed(),
         **facts,
         "config": step.identity,
         "config_file": str(step.folder / "config.yaml"),

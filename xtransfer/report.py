@@ -15,13 +15,14 @@ from xtransfer.stage_cli import parse
 from xtransfer.steps import Step
 
 
-def scored(results: Results, plan: Plan, program: str = "xtransfer") -> str:
+def scored(results: Results, plan: Plan, program: str = "xtransfer", fitted: bool = True) -> str:
     """Return the tables of a run, how to read them, where everything is, and what to try next.
 
     Args:
         results: The scores.
         plan: The run.
         program: How the command line is called here.
+        fitted: Whether they are those of the run itself, and written down.
     """
     if not len(results):
         return f"No scores: no row that was scored has a gold label. Predictions are in {plan.folder}."
@@ -35,6 +36,8 @@ def scored(results: Results, plan: Plan, program: str = "xtransfer") -> str:
         "                                    (stages that did not change are not trained again)",
         f"next, the real thing:               {program} configs",
     ]
+    if not fitted:
+        legend[1:] = [f"these scores are shown, not kept; those of the run are in {plan.folder / 'results.jsonl'}"]
     return "\n".join(["", table(results), "", *legend])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from xtransfer.checkpoints import check, remove, sweep
 from xtransfer.curves import forget
 from xtransfer.disk import write
@@ -46,6 +48,19 @@ def trained(folder: Path, training: str) -> dict[str, Any] | None:
         return None
     noted: dict[str, Any] = json.loads(mark.read_text(encoding="utf-8"))
     return noted if noted["identity"] == training else None
+
+
+def changed(folder: Path, config: str) -> list[str]:
+    """Return what differs in a stage's configuration from the one it was trained with, if that lies in its folder.
+
+    Args:
+        folder: The stage's folder.
+        config: The configuration now, as YAML.
+    """
+    file = folder / "config.yaml"
+    if not file.is_file():
+        return []
+    return list(_differences(yaml.safe_load(file.read_text(encoding="utf-8")), yaml.safe_load(config)))
 
 
 def begin(step: Step, facts: Mapping[str, Any], resume: Resume, allow_change: bool, writes: bool = True) -> Path | None:

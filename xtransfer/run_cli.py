@@ -136,7 +136,7 @@ def run(command: str, words: list[str]) -> int:
     else:
         results = pipeline.evaluate(plan, command)
         if command != "predict":
-            _say(scored(results, plan, _program()))
+            _say(scored(results, plan, _program(), fitted=False))
     return 0
 
 
@@ -164,7 +164,9 @@ def _own_options(words: list[str]) -> tuple[list[str], set[str], dict[str, str],
     words = [part for word in words for part in (word.split("=", 1) if word.startswith(OWN) else [word])]
     while words:
         word = words.pop(0)
-        if word in ("-c", "--config") and words:
+        if word in ("-c", "--config"):
+            if not words:
+                raise ConfigError(f"{word} needs the name of a file")
             files.append(words.pop(0))
         elif word in CHOICES:
             chosen[word] = _choice(word, words)

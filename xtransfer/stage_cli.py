@@ -40,13 +40,16 @@ class StageCLI(LightningCLI):
         folder: Its folder: logs and checkpoints go there.
         build: Build model, data and trainer; otherwise only parse.
         callbacks: Callbacks added in code to those of the configuration.
+        chooses: Whether a model can be chosen by development rows.
     """
 
     model: TransferModule
     datamodule: TaskDataModule
 
-    def __init__(self, stage: Stage, folder: Path, build: bool, callbacks: tuple[Callback, ...] = ()) -> None:
-        self.stage, self.folder, self.build = stage, folder, build
+    def __init__(
+        self, stage: Stage, folder: Path, build: bool, callbacks: tuple[Callback, ...] = (), chooses: bool = True
+    ) -> None:
+        self.stage, self.folder, self.build, self.chooses = stage, folder, build, chooses
         self.checkpoint: ModelCheckpoint | None = None
         with warnings.catch_warnings():
             # Lightning warns of options on the command line, which are this package's own, already in `stage.config`.
@@ -81,7 +84,8 @@ class StageCLI(LightningCLI):
         Raises:
             ConfigError: The trainer refuses a value, such as an accelerator that is not there.
         """
-        chosen_by_score = self.stage.select != "last" and bool(self.datamodule.portions("validation"))
+        developed = self.chooses and bool(self.datamodule.portions("validation"))
+        chosen_by_score = self.stage.select != "last" and developed
         if self.datamodule.trains and chosen_by_score:
             monitor = self.model.monitor() if self.stage.select == "best" else self.stage.select
             self.checkpoint = ModelCheckpoint(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xtransfer.checks import check_stage
+from xtransfer.checks import check_heads_left, check_stage
 from xtransfer.config import Plan, Stage
 from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError
@@ -31,6 +31,7 @@ class Step:
         parsed: Its parsed configuration.
         origins: Where its rows come from, by portion.
         counts: What was found in them, by portion.
+        chooses: Whether the model can be chosen by development rows, if there are any: some have gold labels.
         everything: All that determines its weights: configuration, data, and the stage it starts from.
         training: Digest of that; stages that have it in common have equal weights.
         identity: Digest of that and of all that determines its scores.
@@ -44,6 +45,7 @@ class Step:
     parsed: StageCLI
     origins: dict[str, str]
     counts: dict[str, Mapping[str, int]]
+    chooses: bool
     everything: dict[str, Any]
     training: str
     identity: str
@@ -91,11 +93,14 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     longest = check_stage(stage, cli, data)
     wanted = wanted_of(data, splits)
     counts, origins = data.check(longest, wanted), origins_of(data, wanted)
+    chooses = _chooses(stage, data, counts)
     for portion, found in counts.items():
         published = found["rows_published"]
         if published and published != found["rows_in_source"]:
             log.warning("%s: %d rows, the data set is published with %d", portion, found["rows_in_source"], published)
     start = next((step for step in before if step.stage.name == stage.start), None)
+    if start is not None:
+        check_heads_left(stage, {spec["head"] for spec in data.specs()}, data_of(start.parsed).specs())
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
     before_it = start.handed_on if start else None
@@ -108,4 +113,22 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     if data.trains:
         chain, trained = (*chain, stage.name), (*trained, data.title)
     folder, told = stage_folder(plan, stage), dict[str, Mapping[str, int]](counts)
-    return Step(stage, folder, cli, origins, told, everything, training, identity, handed_on, chain, trained)
+    facts = everything, training, identity, handed_on, chain, trained
+    return Step(stage, folder, cli, origins, told, chooses, *facts)
+
+
+def _chooses(stage: Stage, data: TaskDataModule, counts: Mapping[str, Mapping[str, int]]) -> bool:
+    """Say whether a model can be chosen by development rows: one of them at least has to have a gold label.
+
+    Raises:
+        ConfigError: None has, and a score is named to choose by.
+    """
+    developed = {portion.name for portion in data.portions("validation")} & counts.keys()
+    if not data.trains or not developed or any(counts[p]["rows"] > counts[p]["unlabelled"] for p in developed):
+        return True
+    told = f"no development row has a gold label ({', '.join(sorted(developed))})"
+    if stage.select not in ("best", "last"):
+        raise ConfigError(f"select: {told}, so no model can be chosen by '{stage.select}': select last")
+    if stage.select == "best":
+        log.warning("%s: %s: the last model will be kept", stage.name, told)
+    return False

@@ -67,7 +67,7 @@ matter: the table of several runs tells their spread.
   --samples N           resamples (default: 10000)
   --seed N              seed of the draws (default: 1)
 
-  xtransfer compare runs/demo/2-qa runs/demo/3-qa_alone --labels labels
+  xtransfer compare runs/mnli_then_xquad/2-xquad runs/xquad/1-xquad --labels labels
 """
 
 STUDY_KEYS = ("task", "metric", "split", "baseline", "recipe")

@@ -28,7 +28,7 @@ from xtransfer.hand_over import hand_over, load_start
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import TRAINING, result_rows
 from xtransfer.results import Results
-from xtransfer.resuming import TRAINED, Resume, as_begun, begin, checkpoints_of, facts_of, finish, trained
+from xtransfer.resuming import TRAINED, Resume, as_begun, begin, changed, checkpoints_of, facts_of, finish, trained
 from xtransfer.sharing import Share
 from xtransfer.snapshots import Snapshots, files_of
 from xtransfer.stage_cli import StageCLI
@@ -91,6 +91,15 @@ def train(
     return results
 
 
+def warn_of_change(step: Step, cli: StageCLI) -> None:
+    """Say so if a stage that was trained before is trained again, in the place of what lies there."""
+    if (step.folder / TRAINED).is_file() and trained(step.folder, step.training) is None:
+        differences = changed(step.folder, cli.dump())
+        told = "; ".join(differences[:5]) or "its data, the stage before or the code"
+        words = "%s: trained before, and trained again now, in place of what is there, for this has changed: %s"
+        log.warning(words, step.stage.name, told)
+
+
 def make(cli: StageCLI, step: Step, begins: Callable[[bool], Path | None]) -> dict[str, Any]:
     """Bring a stage's weights about, by training where it trains, and write its parts down.
 
@@ -104,6 +113,7 @@ def make(cli: StageCLI, step: Step, begins: Callable[[bool], Path | None]) -> di
     """
     noted: dict[str, Any] = {"identity": step.training, "steps": 0, "selected": "not trained"}
     writes, trains = cli.trainer.is_global_zero, cli.datamodule.trains
+    warn_of_change(step, cli)
     snapshot = begins(writes) if trains else None
     if writes:
         clear(cli.folder)
@@ -189,7 +199,7 @@ def score(plan: Plan, step: Step, cli: StageCLI, noted: Mapping[str, Any]) -> Re
 def build(step: Step, callbacks: tuple[Callback, ...]) -> StageCLI:
     """Build a stage's model, data and trainer."""
     step.folder.mkdir(parents=True, exist_ok=True)
-    return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks)
+    return StageCLI(step.stage, step.folder, build=True, callbacks=callbacks, chooses=step.chooses)
 
 
 def release(cli: StageCLI) -> None:

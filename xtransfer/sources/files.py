@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from xtransfer.disk import known_digest
-from xtransfer.errors import DataError, nearest
+from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.sources.rows import renamed, speaks
-from xtransfer.task import Row, Source
+from xtransfer.task import POOL, SPLITS, Row, Source
 
 DEPTH = 4
 """How many folders deep below a task's folder its files are looked for."""
@@ -109,6 +109,12 @@ class FileSource(Source):
     many: bool = False
     package: str | None = None
     unless: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the names of splits."""
+        for name in (*self.paths, *self.unless):
+            if name not in (*SPLITS, POOL):
+                raise ConfigError(f"paths: unknown split '{name}'{nearest(name, SPLITS)}")
 
     @abstractmethod
     def parse(self, file: File, language: str) -> Iterator[Row]:
