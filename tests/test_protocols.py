@@ -172,6 +172,14 @@ def test_rows_made_by_a_recipe_say_so(name):
     assert {stage.protocol for stage in read([name]).stages} == {protocol}
 
 
+COMPOSED = ["multitask.yaml", "multitask_mlm.yaml", "multitask_then_udpos.yaml", "mnli_then_tydiqa.yaml"]
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *COMPOSED, "squad_then_xquad.yaml"])
+def test_recipes_are_scored_in_the_precision_they_are_trained_in(name):
+    assert {stage.config["model"]["eval_bf16"] for stage in read([name]).stages} == {False}
+
+
 @pytest.mark.parametrize(("name", "stage_name"), [key for key in TRAINED if "/xtreme/" not in key[0]])
 def test_the_paper_stops_early_on_the_first_500_development_rows(name, stage_name):
     _, cli, data = parsed(name)[stage_name]
