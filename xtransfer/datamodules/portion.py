@@ -71,7 +71,8 @@ class Portion:
         """Read and check every row; `counts` then says how many there were and what was left out.
 
         Raises:
-            DataError: A row is broken, or there is none; the message names task, language, file and line.
+            DataError: A row is broken, there is none, or two to be scored could not be told apart; the message names
+                task, language, file and line.
         """
         kind, task = KINDS[self.task.kind], self.task
         rows = self._rows()
@@ -93,6 +94,8 @@ class Portion:
             examples = self._few(examples, self.shots)
         if not examples:
             raise DataError(f"{self.name}: no row in {self.origin()}")
+        if self.split != "train":
+            kind.check_evaluated(examples)
         self.counts["rows"] = len(examples)
         return examples
 
