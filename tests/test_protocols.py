@@ -213,7 +213,8 @@ def test_the_official_scripts_do_not_stop_early(name):
 @pytest.mark.parametrize("name", [name for name in RECIPES if "protocols" in name])
 def test_a_target_is_scored_in_the_languages_of_its_benchmark(name):
     target = Path(name).stem
-    data = list(parsed(name).values())[-1].data
+    stage = read([name], [("data.data_dir", "own files")]).stages[-1]  # the hub's copies lack some of XTREME-R's
+    data = data_of(parse(stage, Path("runs")))
     scored = {spec["name"]: " ".join(sorted(spec["languages"])) for spec in data.specs()}
     assert scored[target.removesuffix("_r")] == LANGUAGES[target]
 
