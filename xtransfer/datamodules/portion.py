@@ -15,7 +15,7 @@ from xtransfer.kinds import KINDS, Example
 from xtransfer.samplers import Sampling, permutation
 from xtransfer.sources import Joined, native_names
 from xtransfer.sources.rows import CHANGED
-from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task, columns
+from xtransfer.task import BLANK, LEFT_OUT, PART, POOL, SPLITS, Row, Source, Task, columns
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -158,6 +158,7 @@ class Portion:
             )
         published = self.task.sizes.get(f"{split}/{self.language}", self.task.sizes.get(split))
         self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
+        self.counts["sentences_left_out"] = sum(row.get(LEFT_OUT, 0) for row in rows)
         candidates = [row for row in rows if row.get("side") == "candidate"]  # a pool is never cut
         rows = [row for row in rows if row.get("side") != "candidate"]
         return _cut_out(rows, start, stop, self.limit) + candidates
