@@ -285,6 +285,13 @@ def test_targets_share_the_run_of_their_intermediate_task(name):
     assert len({repr(plan.stages[0]) for plan in runs}) == 1
 
 
+def test_xcopa_cuts_texts_at_their_end_as_the_official_script_does():
+    for stage in parsed("protocols/xtreme/xcopa.yaml").values():
+        for split in ("train", "validation", "test"):
+            for portion in stage.data.portions(split):
+                assert KINDS["multiple_choice"].settings(portion.task.options)["truncation_side"] == "right"
+
+
 def test_xcopa_keeps_the_head_of_social_iqa():
     first, second = read(["protocols/xtreme/xcopa.yaml"]).stages
     assert (second.start, second.parts) == ("siqa", ("encoder", "heads"))
