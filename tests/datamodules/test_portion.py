@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from xtransfer.datamodules.portion import Portion
-from xtransfer.errors import DataError, UnavailableError
+from xtransfer.datamodules.portion import Portion, known_languages
+from xtransfer.errors import ConfigError, DataError, UnavailableError
 from xtransfer.sources import JsonLines, Tsv
 from xtransfer.task import WHERE, Row, Source, Task
 
@@ -112,3 +112,18 @@ def test_questions_of_one_id_are_refused_where_they_are_scored_and_both_are_name
             "question its own"
         )
     assert len(Portion(task, "train", "en", source, tmp_path, "train").examples()) == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [
+        ("zh-CN", "did you mean 'zh'?"),
+        ("pt_BR", "did you mean 'pt'?"),
+        ("ZH", "did you mean 'zh'?"),
+        ("xx-YY", "known: en, pt, zh"),
+    ],
+)
+def test_a_language_with_its_region_is_told_without_it(language: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        known_languages(replace(POOLED, languages=("en", "pt", "zh")), [language])
+    assert str(caught.value) == f"task 'pooled' has no language '{language}'; {hint}"

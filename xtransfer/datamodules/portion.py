@@ -168,12 +168,14 @@ def known_languages(record: Task, languages: list[str], elsewhere: bool = False)
     """Return the languages if the task has them all, or its rows are read elsewhere and may be in any.
 
     Raises:
-        ConfigError: It does not; with the nearest code, or all codes.
+        ConfigError: It does not; with the code without its region, the nearest code, or all codes.
     """
     known = {*record.languages, *record.train_languages}
     for language in languages:
         if language not in known and not elsewhere:
-            raise ConfigError(f"task '{record.name}' has no language '{language}'{nearest(language, known)}")
+            base = re.split("[-_]", language)[0].lower()
+            hint = f"; did you mean '{base}'?" if base in known else nearest(language, known)
+            raise ConfigError(f"task '{record.name}' has no language '{language}'{hint}")
     return languages
 
 
