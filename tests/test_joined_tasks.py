@@ -124,6 +124,24 @@ def test_all_rows_in_the_order_of_the_data_sets_and_counted_by_them(tasks, setti
     assert train.counts["dropped_unlabelled"] == 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "limit", "texts"),
+    [
+        ("train[:1]", None, ["dog", "the cat"]),
+        ("train[-1:]", None, ["river", "the river"]),
+        ("train[50%:]", None, ["cat", "river", "the river"]),
+        ("train", 3, ["dog", "city", "the cat"]),
+        ("train[2:]", 2, ["cat", "the river"]),
+        ("train", 100, ["dog", "city", "cat", "river", "the cat", "the river"]),
+    ],
+)
+def test_slices_are_taken_of_each_data_set_and_a_limit_of_each_in_turn(tasks, settings, rows, limit, texts):
+    data = tasks.Both(splits={"train": rows}, limit=limit, **settings)
+    (train,) = data.portions("train")
+    assert [example["text"] for example in train.examples()] == texts
+    assert train.origin().endswith("of each") == (rows != "train" or limit is not None)
+
+
 def test_a_missing_data_set_stops_the_run_by_its_name(tasks, settings, data_dir):
     (data_dir / "beta/dev.tsv").unlink()
     with pytest.raises(DataError, match=r"^beta \(en\): no files of the validation split; looked for 'dev.tsv'"):

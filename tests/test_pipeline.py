@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,19 @@ def test_retrieval_needs_no_training(config, tmp_path):
 def test_layers_are_never_chosen_on_test_rows(config):
     with pytest.raises(ConfigError, match="no stage has a retrieval task with development rows"):
         layers(only(config, tatoeba={"data": {"class_path": "Tatoeba", "init_args": {"languages": ["de"]}}}))
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_rows_of_a_layer_are_those_of_an_evaluation_at_it(config, monkeypatch, native):
+    """In the same precision, with the same threshold and where it is from."""
+    monkeypatch.setattr("xtransfer.task_metrics.native_bf16", lambda device: native)
+    mining = only(config, bucc={"data": {"class_path": "BUCC2018", "init_args": {"languages": ["de"]}}})
+    run(mining)
+    (row,) = (row for row in evaluate(mining, "validate") if row.metric == "f1")
+    same = [other for other in layers(mining) if (other.layer, other.metric) == (row.layer, "f1")]
+    assert [replace(other, time=row.time) for other in same] == [row]
+    assert row.precision == ("bf16" if native else "32-true")
+    assert row.threshold.endswith(", best on these rows")
 
 
 def test_the_kept_model_is_the_best_and_no_checkpoint_stays(config, tmp_path):

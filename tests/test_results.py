@@ -68,6 +68,13 @@ def test_rows_come_back_as_they_were(tmp_path):
     assert json.loads(text.splitlines()[0])["value"] == 12.5
 
 
+def test_only_a_line_feed_ends_a_row(tmp_path):
+    """Texts hold other characters that Unicode calls line ends."""
+    rows = [dataclasses.replace(FULL, origin="a\u2028b\x85c"), row("de")]
+    Results(rows).append(tmp_path / "results.jsonl")
+    assert Results.load(tmp_path).rows == rows
+
+
 def test_rows_of_a_stage_that_is_scored_again_are_replaced(tmp_path):
     """Those of another stage, or of another configuration of the same, stay, and so does what a kill cut short."""
     file = tmp_path / "run" / "results.jsonl"

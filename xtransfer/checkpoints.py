@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,8 @@ import xtransfer.disk as disk
 from xtransfer.background import Copies, Writer
 from xtransfer.disk import digest, flush_folder
 from xtransfer.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class CheckedFiles(CheckpointIO):
 
     def __init__(self, stage: str = "", background: bool = False) -> None:
         self.stage, self.background, self.fault = stage, background, ""
-        self._copies, self._writer = Copies(), Writer()
+        self._copies, self._writer, self._warned = Copies(), Writer(), False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint, or copy it and begin to.
@@ -133,11 +136,25 @@ class CheckedFiles(CheckpointIO):
             raise DataError(fault)
 
     def _write(self, checkpoint: dict[str, Any], path: Path, how: Saving) -> None:
+        self._warn(path.parent)
         try:
             write(path, lambda stream: torch.save(checkpoint, stream))
         except DataError as error:
             raise DataError(f"stage '{self.stage}': {error}" if self.stage else str(error)) from error
         how.afterwards()
+
+    def _warn(self, folder: Path) -> None:
+        """Say, once, that the disk will soon be full: a new checkpoint lies beside the old ones before they go."""
+        with suppress(OSError):
+            largest = max((file.stat().st_size for file in folder.glob("*.ckpt")), default=0)
+            free = shutil.disk_usage(folder).free if largest else 0
+            if free < 2 * largest and not self._warned:
+                self._warned = True
+                log.warning(
+                    "stage '%s': the disk of %s is nearly full: %d bytes are free there, two checkpoints take %d; make "
+                    "room while training goes on",
+                    *(self.stage, folder, free, 2 * largest),
+                )
 
     def _try(self, checkpoint: dict[str, Any], path: Path, how: Saving) -> None:
         try:

@@ -142,7 +142,9 @@ class Results:
             file = path / "results.jsonl" if path.is_dir() else path
             if not file.is_file():
                 raise DataError(f"no results in {path}: expected {file}")
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+                if not line:
+                    continue
                 try:
                     rows.append(_found_in(file.parent, Row(**json.loads(line))))
                 except (json.JSONDecodeError, TypeError) as error:

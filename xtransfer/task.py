@@ -22,6 +22,9 @@ PART = "_part"
 BLANK = "_blank"
 """Reserved column of plain text: the number of blank lines that were skipped before the row; they are counted."""
 
+LEFT_OUT = "_left_out"
+"""Reserved column of a split's last row: the number of sentences that its files hold without text; they are counted."""
+
 KindName = Literal["classification", "span", "tagging", "multiple_choice", "retrieval", "mlm"]
 
 SPLITS = ("train", "validation", "test")
@@ -35,7 +38,7 @@ IN_SPEC = "name kind labels labels_from_train languages train_languages metric o
 
 def columns(row: Mapping[str, Any]) -> list[str]:
     """Return the names of a row's columns, without the reserved ones."""
-    return [name for name in row if name not in (WHERE, PART, BLANK)]
+    return [name for name in row if name not in (WHERE, PART, BLANK, LEFT_OUT)]
 
 
 class Source(ABC):

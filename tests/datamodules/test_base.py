@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
 import pytest
 
-from xtransfer.datamodules import MNLI, SNLI, XNLI, CustomTask, MNLIMismatched, SQuAD, TaskDataModule, TyDiQA, XQuAD
+from xtransfer.datamodules import (
+    MNLI,
+    PANX,
+    SNLI,
+    XNLI,
+    CustomTask,
+    MNLIMismatched,
+    SQuAD,
+    TaskDataModule,
+    Tatoeba,
+    TyDiQA,
+    XQuAD,
+    lookup,
+)
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.sources import Tsv
 from xtransfer.task import Task
@@ -282,3 +296,27 @@ def test_labels_that_differ_cannot_share_a_head(settings, tmp_path):
         ConfigError, match=r"'snli' \(classification, labels \['plus', 'minus'\]\) cannot be scored with"
     ):
         MNLI(data_dir=DATA, evaluate=[other], **settings)
+
+
+def test_languages_that_the_hub_s_copy_lacks_are_left_out_unless_they_are_named(caplog):
+    """XTREME's copy of Tatoeba has not the five of XTREME-R; the data set's own files have."""
+    lookup._tell.cache_clear()
+    lacking = {"az", "lt", "pl", "ro", "uk"}
+    with caplog.at_level(logging.WARNING):
+        assert set(Tatoeba().languages) == set(Tatoeba.task.languages) - lacking
+        assert not lacking.intersection(*(spec["languages"] for spec in Tatoeba().specs()))
+    assert [record.getMessage() for record in caplog.records] == [
+        "tatoeba is not tested in az, lt, pl, ro, uk: google/xtreme on the hub has no such rows; the data set's own "
+        "files (data.data_dir) do"
+    ]
+    assert set(Tatoeba(data_dir=DATA).languages) == set(Tatoeba.task.languages)
+    assert set(PANX().languages) == set(PANX.task.languages)  # those are elsewhere on the hub
+    named = Tatoeba(languages=["az"])
+    assert named.languages == ["az"]
+    (portion,) = named.portions("test")
+    for read in (portion.examples, portion.origin):
+        with pytest.raises(DataError) as caught:
+            read()
+        message = str(caught.value)
+        assert message.startswith("task 'tatoeba' (az): google/xtreme has no 'az', only af, ar, bg, ")
+        assert "Files that are read in its place, below data_dir/tatoeba: 'tatoeba.aze-eng.aze'" in message

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from xtransfer.datamodules.portion import Portion
-from xtransfer.errors import DataError, UnavailableError
-from xtransfer.sources import Tsv
+from xtransfer.datamodules.portion import Portion, known_languages
+from xtransfer.errors import ConfigError, DataError, UnavailableError
+from xtransfer.sources import JsonLines, Tsv
 from xtransfer.task import WHERE, Row, Source, Task
 
 SIDES = {"side": "side", "text": "text", "id": "id", "targets": "targets"}
@@ -93,3 +94,36 @@ def test_columns_that_have_changed_are_told_with_the_revision_before_any_row_is_
         f"toy (de) {at}: expected columns why, b, label, found premise, question, a, answer; if the data set has "
         "changed, say in the task's `source` which earlier `revision` to read, or `rename` columns"
     )
+
+
+def test_questions_of_one_id_are_refused_where_they_are_scored_and_both_are_named(tmp_path: Path) -> None:
+    """Predictions are written by id; a training row needs none of its own."""
+    row = {"id": "q1", "question": "who ?", "context": "a dog", "answers": {"text": ["dog"], "answer_start": [2]}}
+    lines = [row | {"id": id} for id in ("q1", "q2", "q1")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = Task(name="qa", kind="span", fields={name: name for name in row})
+    source = JsonLines(paths=dict.fromkeys(("train", "validation", "test"), "rows.jsonl"))
+    for split in ("validation", "test"):
+        with pytest.raises(DataError) as caught:
+            Portion(task, split, "en", source, tmp_path, split).examples()
+        at = f"qa (en) {tmp_path.name}/rows.jsonl"
+        assert str(caught.value) == (
+            f"{at}:3: the question id 'q1' is there twice, first at {at}:1; predictions are written by id: give each "
+            "question its own"
+        )
+    assert len(Portion(task, "train", "en", source, tmp_path, "train").examples()) == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [
+        ("zh-CN", "did you mean 'zh'?"),
+        ("pt_BR", "did you mean 'pt'?"),
+        ("ZH", "did you mean 'zh'?"),
+        ("xx-YY", "known: en, pt, zh"),
+    ],
+)
+def test_a_language_with_its_region_is_told_without_it(language: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        known_languages(replace(POOLED, languages=("en", "pt", "zh")), [language])
+    assert str(caught.value) == f"task 'pooled' has no language '{language}'; {hint}"

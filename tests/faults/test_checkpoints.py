@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -116,6 +117,25 @@ CheckedFiles().save_checkpoint({{"weights": torch.zeros(1_000_000)}}, {str(saved
     assert "bytes are free there, at least" in last
     assert CheckedFiles().load_checkpoint(saved)["step"] == 3
     assert sorted(path.name for path in saved.parent.iterdir()) == ["last.ckpt", "last.ckpt.sha256"]
+
+
+def test_a_disk_that_is_nearly_full_is_told_of_once_before_it_is(saved, monkeypatch, caplog):
+    from xtransfer import checkpoints
+
+    usage, size = shutil.disk_usage(saved), saved.stat().st_size
+    for free, told in ((2 * size, 0), (2 * size - 1, 1)):
+        monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda folder, free=free: usage._replace(free=free))
+        files = CheckedFiles("mnli")
+        for step in (4, 5):
+            files.save_checkpoint({"weights": torch.arange(50_000.0), "step": step}, saved)
+        assert len(caplog.records) == told
+    assert caplog.messages == [
+        f"stage 'mnli': the disk of {saved.parent} is nearly full: {2 * size - 1} bytes are free there, two "
+        f"checkpoints take {2 * size}; make room while training goes on"
+    ]
+    monkeypatch.undo()
+    CheckedFiles("first").save_checkpoint({"step": 1}, saved.parent / "new" / "a.ckpt")  # none to go by
+    assert len(caplog.records) == 1
 
 
 def test_a_refused_write_is_not_swallowed(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from xtransfer.datamodules import UDPOS
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.kinds import KINDS, Layout, collate
 from xtransfer.metrics import Piece
@@ -193,6 +194,22 @@ def test_long_sentences_are_split_and_written_back_whole(layout):
     logits[1, :, 0] = 2.0
     text = kind.export(kind.decode(logits, batch, TAGS.spec()), batch["meta"], TAGS.spec())
     assert text == "V\n" * 10 + "N\n" * 10 + "V\n" * 10 + "\n" + "V\n"
+
+
+def test_an_empty_word_keeps_its_row_and_gets_the_tag_of_the_options(layout):
+    rows = [{"tokens": ["cat", "", "dog", ""], "tags": ["N", "O", "N", "O"]}]
+    for options, tags in (({}, [1, 1, 1, 1]), ({"empty_tag": "O"}, [1, 2, 1, 2])):
+        task = replace(TAGS, options=options)
+        features, _ = encode(task, rows, layout, max_length=6)  # in pieces
+        batch = collate(features, layout.tokenizer.pad_token_id, "token")
+        logits = torch.zeros(*batch["input_ids"].shape, 3)
+        logits[..., 1] = 1.0
+        pieces = KINDS["tagging"].decode(logits, batch, task.spec())
+        assert len(pieces) > 1
+        assert [tag for piece in pieces for tag in piece.value] == tags
+    with pytest.raises(ConfigError, match="task 'tags': empty_tag 'Q' is none of its labels; known: N, O, V"):
+        KINDS["tagging"].check(replace(TAGS, options={"empty_tag": "Q"}))
+    assert UDPOS.task.options["empty_tag"] == "X"
 
 
 def test_words_without_or_with_too_many_sub_words_become_unknown(layout):

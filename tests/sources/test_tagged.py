@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from xtransfer.datamodules.portion import Portion, describe
 from xtransfer.errors import DataError
 from xtransfer.sources import Conll, ConllU, FileSource
-from xtransfer.task import WHERE, Row
+from xtransfer.task import WHERE, Row, Task
 
 PATHS = {"test": "words"}
 
@@ -125,6 +126,21 @@ def test_sentences_without_text_are_left_out_and_counted(tmp_path: Path, caplog:
         rows = convert(tmp_path, "\n".join([blank, almost, kept]))
     assert [len(row) for row in rows] == [4]
     assert "t/words: 2 of 3 sentences have no text" in caplog.text
+
+
+def test_sentences_without_text_are_counted_over_all_treebanks_whatever_is_read_of_them(tmp_path: Path) -> None:
+    source = ConllU(paths={"test": "{language}_*-ud-test.conllu"})
+    task = Task(name="tags", kind="tagging", fields={"tokens": "tokens", "tags": "tags"}, labels=("NOUN",))
+    blank, word = line("1", "_", "NOUN", "0"), line("1", "Haus", "NOUN", "0")
+    for name, text in (("a", [word, blank, word]), ("b", [blank, blank])):
+        (tmp_path / f"de_{name}-ud-test.conllu").write_text("\n".join(text), encoding="utf-8")
+    for limit in (None, 1):
+        portion = Portion(task, "test", "de", source, tmp_path, "test", limit)
+        assert len(portion.examples()) == portion.counts["rows"] == (limit or 2)
+        assert describe(portion.counts)["sentences_left_out"] == 3
+    (tmp_path / "de_a-ud-test.conllu").unlink()
+    with pytest.raises(DataError, match=r"de_b-ud-test\.conllu: expected sentences with text, found 2 without \('_'\)"):
+        list(source.rows("test", "de", tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from xtransfer.datamodules.features import BatchesOf, evaluation_loaders, featur
 from xtransfer.datamodules.flat import FeatureSet
 from xtransfer.datamodules.loading import loading_of
 from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions, tested_in
-from xtransfer.datamodules.members import adopt, check_languages, labels_of_training, present
+from xtransfer.datamodules.members import adopt, check_languages, name_labels, present
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, progress_of, training_loader
 from xtransfer.datamodules.portion import Portion, known_languages, known_splits, trained_in
 from xtransfer.encoder import load_tokenizer
@@ -39,7 +39,7 @@ class TaskDataModule(LightningDataModule):
         batch_size: Examples (or windows of a passage) in a training batch; default 32.
         eval_batch_size: Most of them in an evaluation batch; default as many as `eval_tokens` allows.
         max_length: Tokens of one input; default the kind's.
-        languages: Languages to test in; default all of the task, for `MLM` those it is trained in.
+        languages: Languages to test in; default all of the task that are there, for `MLM` those it is trained in.
         dev_languages: Languages of the development scores; default the training language.
         splits: Which rows serve as what, e.g. ``{train: "train[:3000]", validation: "train[3000:]"}``.
         limit: Read at most so many rows of each split and language.
@@ -106,7 +106,7 @@ class TaskDataModule(LightningDataModule):
         self.cache_dir, self.num_workers, self.seed = cache_dir, num_workers, seed
         KINDS[self.record.kind].check(self.record)
         self.splits = known_splits(self.record, splits or {})
-        self.languages = known_languages(self.record, languages or tested_in(self))
+        self.named = known_languages(self.record, languages or [])
         self.dev_languages = known_languages(self.record, dev_languages or developed_in(self))
         self._by_default = evaluate is None
         self.evaluate = [cls(splits={"test": "validation"}) for cls in self.also] if evaluate is None else evaluate
@@ -122,6 +122,11 @@ class TaskDataModule(LightningDataModule):
     def members(self) -> list[TaskDataModule]:
         """This task and the further ones it is evaluated on; of those it names by default, the ones that are there."""
         return [self, *(member for member in self.evaluate if not self._by_default or present(member))]
+
+    @property
+    def languages(self) -> list[str]:
+        """Languages to test in: those that were named, or all of the task's that its rows on the hub are in."""
+        return self.named or tested_in(self)
 
     @property
     def title(self) -> str:
@@ -149,7 +154,7 @@ class TaskDataModule(LightningDataModule):
         Raises:
             DataError: The labels are those of the training rows, and these cannot be read.
         """
-        self._name_labels()
+        name_labels(self)
         head = self.record.head or self.record.name
         return [
             member.record.spec()
@@ -159,7 +164,7 @@ class TaskDataModule(LightningDataModule):
 
     def portions(self, split: str) -> list[Portion]:
         """Return what is read for a split: training rows of this task, evaluation rows of all members."""
-        self._name_labels()
+        name_labels(self)
         if split == "train":
             return [self.portion(split, language) for language in self.record.train_languages if self.trains]
         if split == "validation":
@@ -248,13 +253,6 @@ class TaskDataModule(LightningDataModule):
         if self._loaded is None:
             self._loaded = load_tokenizer(self.tokenizer or "xlm-roberta-base")
         return self._loaded
-
-    def _name_labels(self) -> None:
-        """Take the labels from the training rows, once, where the task has them from there."""
-        if self.record.labels_from_train and not self.record.labels:
-            labels = labels_of_training(self)
-            for member in self.members:
-                member.record = replace(member.record, labels=labels)
 
     def parts(self) -> list[Part]:
         """Return the training rows by language, once they are set up."""

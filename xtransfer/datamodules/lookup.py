@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtransfer.datamodules.portion import Portion, parse_rows
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS
-from xtransfer.sources import locate
+from xtransfer.sources import Hub, locate
 from xtransfer.task import POOL, Source, Task
 
 if TYPE_CHECKING:
     from xtransfer.datamodules.base import TaskDataModule
+
+log = logging.getLogger(__name__)
 
 
 def portion_of(data: TaskDataModule, split: str, language: str) -> Portion:
@@ -49,8 +53,26 @@ def developed_in(data: TaskDataModule) -> list[str]:
 
 
 def tested_in(data: TaskDataModule) -> list[str]:
-    """Return the languages of a task's test scores: all it has; of an auxiliary task, those it is trained in."""
-    return list(data.record.train_languages if KINDS[data.record.kind].auxiliary else data.record.languages)
+    """Return the languages of a task's test scores: all it has; of an auxiliary task, those it is trained in.
+
+    Where its rows are read from the hub, languages that the copy there lacks are left out, which is logged.
+    """
+    spoken = list(data.record.train_languages if KINDS[data.record.kind].auxiliary else data.record.languages)
+    hub = data.source or (data.record.hub if data.data_dir is None else None)
+    if not isinstance(hub, Hub) or not (there := [language for language in spoken if hub.holds(language)]):
+        return spoken
+    if lacking := tuple(language for language in spoken if language not in there):
+        _tell(data.record.name, hub.path, lacking)
+    return there
+
+
+@cache
+def _tell(task: str, path: str, lacking: tuple[str, ...]) -> None:
+    """Say, once, which languages are left out."""
+    log.warning(
+        "%s is not tested in %s: %s on the hub has no such rows; the data set's own files (data.data_dir) do",
+        *(task, ", ".join(lacking), path),
+    )
 
 
 def has(data: TaskDataModule, split: str, language: str) -> bool:

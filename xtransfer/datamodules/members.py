@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xtransfer.errors import ConfigError, DataError
@@ -81,13 +82,21 @@ def check_languages(data: TaskDataModule) -> None:
         )
 
 
-def labels_of_training(data: TaskDataModule) -> tuple[str, ...]:
-    """Return the labels of a task's training rows, sorted.
+def name_labels(data: TaskDataModule) -> None:
+    """Take a task's labels from its training rows, once, where it has them from there.
 
     Raises:
         ConfigError: The training rows are nowhere to be looked for.
         DataError: They are missing or broken, or have no labels.
     """
+    if data.record.labels_from_train and not data.record.labels:
+        labels = _labels_of_training(data)
+        for member in data.members:
+            member.record = replace(member.record, labels=labels)
+
+
+def _labels_of_training(data: TaskDataModule) -> tuple[str, ...]:
+    """Return the labels of a task's training rows, sorted."""
     task = data.record
     try:
         portions = [data.portion("train", language) for language in task.train_languages]

@@ -188,8 +188,8 @@ class ANLIPlus(TaskDataModule):
     Phang et al. 2020, "English Intermediate-Task Training Improves Zero-Shot Cross-Lingual Transfer Too"; the data sets
     are those of `SNLI`, `MNLI` and `ANLI`, in this order. Languages: en. Licence: each data set's own. Metric: accuracy
     on the development rows of all five (of MNLI the matched ones), by which models are chosen; those of each are scored
-    by themselves too. Each data set is read from its own folder, beside the one this task would have. `limit` and
-    `splits` cut the joined rows.
+    by themselves too. Each data set is read from its own folder, beside the one this task would have. Slices of
+    `splits` are taken of each of the five, and `limit` takes rows of each in turn.
     """
 
     task: ClassVar[Task] = Task(

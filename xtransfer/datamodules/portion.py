@@ -13,9 +13,9 @@ from typing import Any
 from xtransfer.errors import ConfigError, DataError, UnavailableError, nearest
 from xtransfer.kinds import KINDS, Example
 from xtransfer.samplers import Sampling, permutation
-from xtransfer.sources import native_names
+from xtransfer.sources import Joined, native_names
 from xtransfer.sources.rows import CHANGED
-from xtransfer.task import BLANK, PART, POOL, SPLITS, Row, Source, Task, columns
+from xtransfer.task import BLANK, LEFT_OUT, PART, POOL, SPLITS, Row, Source, Task, columns
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
 MISSING_ANSWERS = 0.01
@@ -33,7 +33,8 @@ class Portion:
         source: Where the rows come from.
         folder: The task's own folder, if the source reads files.
         rows: Which rows, in Hugging Face's notation: ``train``, ``train[:3000]``, ``validation[10%:]``.
-        limit: Read at most so many rows.
+            Of joined data sets, such rows of each.
+        limit: Read at most so many rows; of joined data sets, from each in turn as long as it has any.
         shots: Draw so many of them, of each label as many.
         seed: By which they are drawn.
     """
@@ -61,15 +62,17 @@ class Portion:
     def origin(self) -> str:
         """Name the rows so exactly that equal texts mean equal rows."""
         limit = "" if self.limit is None else f" limit {self.limit}"
+        each = " of each" if isinstance(self.source.basis, Joined) and (limit or self.rows != self._cut[0]) else ""
         shots = "" if self.shots is None else f" {self.shots} shots by seed {self.seed}"
         with self._told_what_to_do():
-            return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}{shots}"
+            return f"{self.source.origin(self._cut[0], self.language, self.folder)} {self.rows}{limit}{each}{shots}"
 
     def examples(self) -> list[Example]:
         """Read and check every row; `counts` then says how many there were and what was left out.
 
         Raises:
-            DataError: A row is broken, or there is none; the message names task, language, file and line.
+            DataError: A row is broken, there is none, or two to be scored could not be told apart; the message names
+                task, language, file and line.
         """
         kind, task = KINDS[self.task.kind], self.task
         rows = self._rows()
@@ -91,6 +94,8 @@ class Portion:
             examples = self._few(examples, self.shots)
         if not examples:
             raise DataError(f"{self.name}: no row in {self.origin()}")
+        if self.split != "train":
+            kind.check_evaluated(examples)
         self.counts["rows"] = len(examples)
         return examples
 
@@ -153,21 +158,24 @@ class Portion:
             )
         published = self.task.sizes.get(f"{split}/{self.language}", self.task.sizes.get(split))
         self.counts = Counter(rows_in_source=len(rows), rows_published=published or 0)
+        self.counts["sentences_left_out"] = sum(row.get(LEFT_OUT, 0) for row in rows)
         candidates = [row for row in rows if row.get("side") == "candidate"]  # a pool is never cut
         rows = [row for row in rows if row.get("side") != "candidate"]
-        return rows[slice(_place(start, len(rows)), _place(stop, len(rows)))][: self.limit] + candidates
+        return _cut_out(rows, start, stop, self.limit) + candidates
 
 
 def known_languages(record: Task, languages: list[str], elsewhere: bool = False) -> list[str]:
     """Return the languages if the task has them all, or its rows are read elsewhere and may be in any.
 
     Raises:
-        ConfigError: It does not; with the nearest code, or all codes.
+        ConfigError: It does not; with the code without its region, the nearest code, or all codes.
     """
     known = {*record.languages, *record.train_languages}
     for language in languages:
         if language not in known and not elsewhere:
-            raise ConfigError(f"task '{record.name}' has no language '{language}'{nearest(language, known)}")
+            base = re.split("[-_]", language)[0].lower()
+            hint = f"; did you mean '{base}'?" if base in known else nearest(language, known)
+            raise ConfigError(f"task '{record.name}' has no language '{language}'{hint}")
     return languages
 
 
@@ -215,6 +223,16 @@ def parse_rows(rows: str, task: str) -> tuple[str, str | None, str | None]:
             f"task '{task}': '{rows}' names no rows; write for example 'train', 'train[:3000]' or 'validation[10%:]'"
         )
     return match["split"], match["start"], match["stop"]
+
+
+def _cut_out(rows: list[Row], start: str | None, stop: str | None, limit: int | None) -> list[Row]:
+    """Return a slice of each joined data set, of these the first rows of each in turn up to `limit`; in their order."""
+    parts: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        parts.setdefault(row.get(PART, ""), []).append(number)
+    kept = [part[slice(_place(start, len(part)), _place(stop, len(part)))] for part in parts.values()]
+    turns = sorted((turn, number) for part in kept for turn, number in enumerate(part))
+    return [rows[number] for number in sorted(number for _, number in turns[:limit])]
 
 
 def _place(bound: str | None, length: int) -> int | None:

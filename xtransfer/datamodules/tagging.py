@@ -62,7 +62,8 @@ class UDPOS(TaskDataModule):
     en es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl pt ro ru ta te th tl tr uk ur vi wo yo zh; kk has no
     development rows, th tl yo only test rows. Licence: of each treebank. Metric: seqeval's F1 over runs of equal tags
     (`f1`), by XTREME's evaluator; the share of words (`accuracy`) beside it. All treebanks of a language are joined.
-    The hub's copy is not converted as the official data are and lacks lt pl ro uk wo.
+    A word of which the conversion leaves no character is tagged X, whatever the model says. The hub's copy is not
+    converted as the official data are and lacks lt pl ro uk wo.
     """
 
     task: ClassVar[Task] = Task(
@@ -70,6 +71,7 @@ class UDPOS(TaskDataModule):
         kind="tagging",
         fields=FIELDS,
         labels=tuple(UPOS.split()),
+        options={"empty_tag": "X"},
         languages=tuple(sorted([*UD_LANGUAGES, "lt", "pl", "ro", "uk", "wo"])),
         hub=Hub(
             "google/xtreme",

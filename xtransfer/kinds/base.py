@@ -84,6 +84,14 @@ class Kind(ABC):
             DataError: A column is missing or a value is not legal; names task, language, file and line.
         """
 
+    def check_evaluated(self, examples: Sequence[Example]) -> None:
+        """Check rows that are to be scored against one another; by default there is nothing to check.
+
+        Raises:
+            DataError: Their predictions could not be told apart.
+        """
+        return None
+
     @abstractmethod
     def encode(
         self,

@@ -72,6 +72,17 @@ class Span(Kind):
         label = list(zip(texts, starts, strict=True))
         return example | {"label": label, "where": task.where(row, language)}
 
+    def check_evaluated(self, examples: Sequence[Example]) -> None:
+        """Refuse a question id that is there twice: predictions are written by it."""
+        places: dict[str, str] = {}
+        for example in examples:
+            if example["id"] in places:
+                raise DataError(
+                    f"{example['where']}: the question id '{example['id']}' is there twice, first at "
+                    f"{places[example['id']]}; predictions are written by id: give each question its own"
+                )
+            places[example["id"]] = example["where"]
+
     def encode(
         self,
         examples: Sequence[Example],

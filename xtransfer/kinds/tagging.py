@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from xtransfer.errors import ConfigError, DataError
+from xtransfer.errors import ConfigError, DataError, nearest
 from xtransfer.heads import TaggingHead
 from xtransfer.kinds.base import Example, Kind, label_id, require_labels
 from xtransfer.kinds.text import Feature, Ids, Layout, ids_by_text
@@ -30,11 +30,13 @@ class Tagging(Kind):
 
     Options:
         specials: Room kept for special tokens; 3 as the official scripts count them for XLM-R.
+        empty_tag: Tag that is predicted for a word without a character; default the model's own.
     """
 
     head = TaggingHead
     roles = ("tokens", "tags")
-    options: ClassVar[dict[str, Any]] = {"specials": 3}
+    options: ClassVar[dict[str, Any]] = {"specials": 3, "empty_tag": ""}
+    scoring_options = ("empty_tag",)
     main = "f1"
     labels_per = "token"
 
@@ -43,6 +45,9 @@ class Tagging(Kind):
         super().check(task)
         if not task.labels and not task.labels_from_train:
             raise ConfigError(f"task '{task.name}': a tagging task needs `labels`")
+        tag = self.settings(task.options)["empty_tag"]
+        if tag and task.labels and tag not in task.labels:
+            raise ConfigError(f"task '{task.name}': empty_tag '{tag}' is none of its labels{nearest(tag, task.labels)}")
 
     def example(self, row: Row, task: Task, language: str) -> Example:
         """Read words and tags."""
@@ -89,6 +94,8 @@ class Tagging(Kind):
                 gold = None if example["label"] is None else example["label"][start:stop]
                 counts["tags_unseen"] += sum(tag >= len(task.labels) for tag in gold or ())
                 feature = self._piece(words[start:stop], gold, range(len(task.labels)), layout)
+                empty = [place for place, word in enumerate(example["tokens"][start:stop]) if not word]
+                feature["meta"] |= {"empty": empty} if empty else {}
                 yield feature | {"index": example["index"], "part": part}
 
     def _piece(self, words: Sequence[Ids], gold: list[int] | None, known: range, layout: Layout) -> Feature:
@@ -114,10 +121,15 @@ class Tagging(Kind):
         return TagScores(spec["labels"], unseen=spec.get("labels_from_train", False))
 
     def decode(self, logits: Tensor, batch: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Piece]:
-        """The tag of the highest score at each word's first sub-word."""
-        best = logits.argmax(-1).tolist()
-        rows = zip(batch["index"], batch["part"], batch["meta"], best, strict=True)
-        return [Piece(i, part, [tags[position] for position in meta["first"]]) for i, part, meta, tags in rows]
+        """The tag of the highest score at each word's first sub-word; of an empty word, that of the options."""
+        tag, best = self.settings(spec["options"])["empty_tag"], logits.argmax(-1).tolist()
+        pieces = []
+        for index, part, meta, tags in zip(batch["index"], batch["part"], batch["meta"], best, strict=True):
+            found = [tags[position] for position in meta["first"]]
+            for place in meta.get("empty", ()) if tag in spec["labels"] else ():
+                found[place] = spec["labels"].index(tag)
+            pieces.append(Piece(index, part, found))
+        return pieces
 
     def export(self, pieces: Sequence[Piece], metas: Sequence[Mapping[str, Any]], spec: Mapping[str, Any]) -> str:
         """One tag a line, a blank line between sentences."""

@@ -61,7 +61,7 @@ class Hub(Source):
         """Yield the rows of one split in one language, in the order of the hub.
 
         Raises:
-            DataError: The data set cannot be loaded, lacks a column, or holds no row of the language.
+            DataError: The data set cannot be loaded, lacks a column, or does not hold the language.
         """
         if language in self.elsewhere:
             yield from self.elsewhere[language].rows(split, language, folder)
@@ -85,16 +85,23 @@ class Hub(Source):
         """Say whether it should hold that split in that language, without asking the hub."""
         if language in self.elsewhere:
             return self.elsewhere[language].has(split, language, folder)
-        return split in self.splits and (not self.languages or language in self.languages)
+        return split in self.splits and self.holds(language)
+
+    def holds(self, language: str) -> bool:
+        """Say whether it should hold a language, without asking the hub."""
+        if language in self.elsewhere:
+            return self.elsewhere[language].holds(language)
+        return not self.languages or language in self.languages
 
     def origin(self, split: str, language: str, folder: Path | None) -> str:
         """Return id, configuration, split and commit; for a local folder, the digest of its files.
 
         Raises:
-            DataError: The data set cannot be loaded.
+            DataError: The data set cannot be loaded, or does not hold the language.
         """
         if language in self.elsewhere:
             return self.elsewhere[language].origin(split, language, folder)
+        self._check(language)
         name = f"{self.path} {self._config(language) or 'default'} {self.splits.get(split, split)}"
         if Path(self.path).is_dir():
             return f"{name} sha256:{_folder_digest(Path(self.path))}"
@@ -105,7 +112,12 @@ class Hub(Source):
             revision = f"cache:{Path(files[0]['filename']).parent.name}" if files else "unknown"
         return f"{name} @{revision}"
 
+    def _check(self, language: str) -> None:
+        if not self.holds(language):
+            raise UnavailableError(f"{self.path} has no '{language}', only {', '.join(sorted(self.languages))}")
+
     def _rows(self, split: str, language: str) -> Iterator[Row]:
+        self._check(language)
         name = self._name(split, language)
         data = self._load(split, language)
         convert = {column: _reader(feature) for column, feature in data.features.items()}

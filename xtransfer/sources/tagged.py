@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from xtransfer.errors import DataError
 from xtransfer.sources.files import File, FileSource
-from xtransfer.task import WHERE, Row
+from xtransfer.task import LEFT_OUT, WHERE, Row
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +81,33 @@ class ConllU(FileSource):
     A multi-word token is one word, its surface form, with the tag of the highest of its nodes; a tie is broken by
     `RANKS`. How high a node is, is the number of its ancestors, enhanced dependencies counted. Empty nodes are left
     out, and so are sentences of which all words, or all but one, are ``_`` (treebanks without text): they are counted
-    in a warning. Zero-width non-joiners and spaces inside a word are removed; a word of which nothing is left keeps
-    its row.
+    in a warning, and with the last row. Zero-width non-joiners and spaces inside a word are removed; a word of which
+    nothing is left keeps its row.
     """
 
     many: bool = field(default=True)
 
+    def rows(self, split: str, language: str, folder: Path | None) -> Iterator[Row]:
+        """Yield the rows of all files; the last one tells how many sentences were left out.
+
+        Raises:
+            DataError: No file, or more than one, could be meant; one is broken; or no sentence has text.
+        """
+        last: Row | None = None
+        left_out = 0
+        for row in super().rows(split, language, folder):
+            left_out += row.get(LEFT_OUT, 0)
+            if LEFT_OUT not in row:
+                if last is not None:
+                    yield last
+                last = row
+        if last is None:
+            names = ", ".join(file.name for file in self.files(split, language, folder))
+            raise DataError(f"{names}: expected sentences with text, found {left_out} without ('_')")
+        yield last | ({LEFT_OUT: left_out} if left_out else {})
+
     def parse(self, file: File, language: str) -> Iterator[Row]:
-        """Yield one row a sentence, named by its first line.
+        """Yield one row a sentence, named by its first line; after them, where some were left out, their number.
 
         Raises:
             DataError: A line has not ten columns, or its id is none.
@@ -105,6 +125,7 @@ class ConllU(FileSource):
             yield {"tokens": tokens, "tags": [tag for _, tag in words], WHERE: f"{file.name}:{lines[0][0]}"}
         if dropped:
             log.warning("%s: %d of %d sentences have no text ('_') and are left out", file.name, dropped, read)
+            yield {LEFT_OUT: dropped}
 
 
 def _sentences(file: File, comments: tuple[str, ...]) -> Iterator[list[Line]]:
