@@ -70,7 +70,7 @@ def read(path: str | Path) -> list[Alignment]:
     if not path.is_file():
         raise DataError(f"no file {path}: expected rows of alignment, which `xtransfer align` writes")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
         try:
             found = json.loads(line)
             rows.append(Alignment(**(found | {"n": tuple(found["n"]), "origin": tuple(found["origin"])})))
