@@ -225,7 +225,7 @@ def test_a_start_counts_by_its_own_training(config):
     assert after(a={**first, "model": {"lr": 1e-3}}) != after(a=first) != alone
     assert after(between=scored) == alone  # nothing was trained before
     heads = {**target, "init": {"from": "a", "parts": ["encoder", "heads"]}}
-    same = {"a": first, "b": {**first, "init": {"from": "a", "parts": []}}}
+    same = {"a": first, "b": {**first, "init": None}}
     assert training({**config, "stages": same}) == training(config)
     again = {"a": target, "b": {**target, "init": {"from": "a"}}, "c": heads}
     assert len({step.training for step in prepare(expand({**config, "stages": again}))}) == 3

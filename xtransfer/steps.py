@@ -99,10 +99,10 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
         if published and published != found["rows_in_source"]:
             log.warning("%s: %d rows, the data set is published with %d", portion, found["rows_in_source"], published)
     start = next((step for step in before if step.stage.name == stage.start), None)
-    if start is not None:
-        check_heads_left(stage, {spec["head"] for spec in data.specs()}, data_of(start.parsed).specs())
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
+    if start is not None:
+        check_heads_left(stage, {spec["head"] for spec in data.specs()}, data_of(start.parsed).specs())
     before_it = start.handed_on if start else None
     everything = started(training_facts(stage, cli, data), stage, before_it) if "train" in splits else {}
     handed_on = HandedOn.by(stage, data.trains, everything, before_it) if everything else None
