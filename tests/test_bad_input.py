@@ -99,10 +99,19 @@ def test_answers_of_another_passage_stop_the_run(toy):
     root["data"][0]["paragraphs"][0]["qas"][0]["answers"][0]["text"] = "quite another text"
     (folder / "train-v1.1.json").write_text(json.dumps(root))
     with pytest.raises(
-        DataError, match=r"squad_v1/train/en: 1 of 3 answers are not in their passages \(squad_v1/train-v"
+        DataError, match=r"squad_v1/train-v1.1.json.* is not in its passage; 1 of 3 answers are not in their passages"
     ):
         run(config)
     assert not list(Path(config["out_dir"]).rglob("DONE"))
+
+
+def test_questions_of_unequally_many_options_are_named_before_training(toy):
+    config, folder = toy("CommonsenseQA", "commonsenseqa")
+    lines = [json.loads(line) for line in (folder / "train_rand_split.jsonl").read_text().splitlines()]
+    lines[1]["question"]["choices"].pop()
+    (folder / "train_rand_split.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(DataError, match=r"train_rand_split.jsonl:2: found 4 options, expected 5 as in the first row"):
+        prepare(expand(config))
 
 
 # ------------------------------------------------------------------ what is refused

@@ -18,8 +18,6 @@ from xtransfer.sources.rows import CHANGED
 from xtransfer.task import BLANK, LEFT_OUT, PART, POOL, SPLITS, Row, Source, Task, columns
 
 SLICE = re.compile(r"^(?P<split>[a-z]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
-MISSING_ANSWERS = 0.01
-"""Share of training answers that may be missing from their passages before the data are refused."""
 
 
 @dataclass
@@ -94,8 +92,7 @@ class Portion:
             examples = self._few(examples, self.shots)
         if not examples:
             raise DataError(f"{self.name}: no row in {self.origin()}")
-        if self.split != "train":
-            kind.check_evaluated(examples)
+        kind.check_together(examples, self.split == "train")
         self.counts["rows"] = len(examples)
         return examples
 
@@ -119,18 +116,6 @@ class Portion:
             DataError: The rows cannot be read; the message names file and line.
         """
         return KINDS[self.task.kind].labels_in(self._rows(), self.task)
-
-    def check_counts(self, counts: Counter[str]) -> None:
-        """Refuse training data of which too much could not be used.
-
-        Raises:
-            DataError: More than one answer in a hundred is not in its passage.
-        """
-        if counts["answer_missing"] > MISSING_ANSWERS * counts["rows"]:
-            raise DataError(
-                f"{self.name}: {counts['answer_missing']} of {counts['rows']} answers are not in their passages "
-                f"({self.origin()}); is this the right file?"
-            )
 
     @contextmanager
     def _told_what_to_do(self) -> Iterator[None]:

@@ -84,11 +84,15 @@ class Kind(ABC):
             DataError: A column is missing or a value is not legal; names task, language, file and line.
         """
 
-    def check_evaluated(self, examples: Sequence[Example]) -> None:
-        """Check rows that are to be scored against one another; by default there is nothing to check.
+    def check_together(self, examples: Sequence[Example], train: bool) -> None:
+        """Check what can be told of rows beside one another only; by default there is nothing to check.
+
+        Args:
+            examples: All of a portion.
+            train: Whether they are trained on, or else scored.
 
         Raises:
-            DataError: Their predictions could not be told apart.
+            DataError: They do not go together; the message names the row.
         """
         return None
 

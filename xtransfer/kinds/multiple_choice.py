@@ -45,7 +45,18 @@ class MultipleChoice(Kind):
                 f"{len(choices)} options"
             )
         label = None if name is None else int(name)
-        return {"text": text_of(task, row, language, "text"), "choices": choices, "label": label}
+        text = text_of(task, row, language, "text")
+        return {"text": text, "choices": choices, "label": label, "where": task.where(row, language)}
+
+    def check_together(self, examples: Sequence[Example], train: bool) -> None:
+        """Refuse questions of more or fewer options than the first has: they go into one batch."""
+        wanted = len(examples[0]["choices"])
+        for example in examples:
+            if (found := len(example["choices"])) != wanted:
+                raise DataError(
+                    f"{example['where']}: found {found} options, expected {wanted} as in the first row "
+                    f"({examples[0]['where']}); all questions of a task need as many"
+                )
 
     def encode(
         self,

@@ -20,6 +20,8 @@ from xtransfer.metrics import Piece, SpanScores, choose_answer
 from xtransfer.task import Row, Task
 
 Offsets = list[tuple[int, int]]
+MISSING_ANSWERS = 0.01
+"""Share of training answers that may be missing from their passages before the data are refused."""
 
 
 class Span(Kind):
@@ -72,8 +74,11 @@ class Span(Kind):
         label = list(zip(texts, starts, strict=True))
         return example | {"label": label, "where": task.where(row, language)}
 
-    def check_evaluated(self, examples: Sequence[Example]) -> None:
-        """Refuse a question id that is there twice: predictions are written by it."""
+    def check_together(self, examples: Sequence[Example], train: bool) -> None:
+        """Refuse a question id that is scored twice, by which predictions are written; or too many missing answers."""
+        if train:
+            _check_answers(examples)
+            return
         places: dict[str, str] = {}
         for example in examples:
             if example["id"] in places:
@@ -235,6 +240,16 @@ def _locate(example: Example, counts: Counter[str]) -> tuple[int, int] | None:
     counts["answer_moved"] += 1
     start = min(places, key=lambda place: abs(place - start))
     return start, start + len(text)
+
+
+def _check_answers(examples: Sequence[Example]) -> None:
+    """Refuse training rows of which too many have an answer that is not in their passage."""
+    missing = [example for example in examples if example["label"] and _locate(example, Counter()) is None]
+    if len(missing) > MISSING_ANSWERS * len(examples):
+        raise DataError(
+            f"{missing[0]['where']}: the answer to question '{missing[0]['id']}' is not in its passage; "
+            f"{len(missing)} of {len(examples)} answers are not in their passages; is this the right file?"
+        )
 
 
 def _labels(answer: tuple[int, int] | None, offsets: Offsets, first: int) -> Ids:
