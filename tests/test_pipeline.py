@@ -447,3 +447,8 @@ def test_a_finished_stage_is_scored_as_it_was_trained(config, tmp_path, caplog):
         run(config, [("model.lr", 3e-3)])
     assert "trained before, and trained again now" in caplog.text
     assert "model.lr" in caplog.text
+
+
+def test_looking_less_often_than_there_are_batches_is_refused_in_one_line(config):
+    with pytest.raises(ConfigError, match="stage 'mnli': trainer: .*val_check_interval"):
+        run(only(config, "mnli"), [("trainer.val_check_interval", 2000), ("trainer.max_steps", -1)])

@@ -140,7 +140,7 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
     """Train, from a snapshot if there is one; load the chosen model and say which it is, and after how many steps.
 
     Raises:
-        ConfigError: Training was interrupted.
+        ConfigError: Training was interrupted, or development rows are to be looked at less often than it has batches.
     """
     trainer, name = cli.trainer, cli.stage.name
     if snapshot is not None and trainer.is_global_zero:
@@ -150,6 +150,10 @@ def fit(cli: StageCLI, snapshot: Path | None) -> dict[str, Any]:
         begun = time.monotonic()
         try:
             trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=snapshot)
+        except ValueError as error:
+            if "val_check_interval" not in str(error):
+                raise
+            raise ConfigError(f"stage '{name}': trainer: {' '.join(str(error).split())}") from error
         finally:
             trainer.fit_loop.teardown()  # an error in a validation leaves the processes that load training batches
         seconds = time.monotonic() - begun
