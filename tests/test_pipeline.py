@@ -402,7 +402,7 @@ def test_gradients_are_clipped_in_every_precision(config, precision, monkeypatch
         ("trainer.limit_train_batches", 0, "trainer.limit_train_batches must be above 0"),
         ("trainer.val_check_interval", 1.5, "stage 'qa': trainer: .*val_check_interval"),
         ("trainer.max_steps", -2, "stage 'qa': trainer: .*max_steps"),
-        ("trainer.devices", 0, "stage 'qa': trainer: .*devices"),
+        ("trainer.devices", 0, "stage 'qa': trainer.devices must be a number of devices"),
         ("init", {"parts": []}, "stage 'qa': init.parts is empty"),
         ("init", {"parts": ["heads"]}, "stage 'qa': init.parts: stage 'mnli' has no head 'tydiqa'; it has mnli"),
     ],
@@ -411,6 +411,60 @@ def test_numbers_and_heads_of_stage_two_are_looked_at_before_stage_one(config, t
     with pytest.raises(ConfigError, match=message):
         run(only(config, "mnli", "qa"), [(f"stages.qa.{path}", value)])
     assert not (tmp_path / "runs" / "toy" / "1-mnli").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": {"class_path": "lightning.pytorch.strategies.DDPStrategy"}},
+        {"logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "logs"}}},
+        {"callbacks": {"class_path": "lightning.pytorch.callbacks.LearningRateMonitor"}},
+        {"profiler": {"class_path": "lightning.pytorch.profilers.SimpleProfiler"}},
+        {"accelerator": "gpu", "devices": 4, "num_nodes": 2, "precision": "bf16-mixed"},  # planned on another machine
+        {"devices": "auto", "limit_train_batches": 1.0, "val_check_interval": None, "max_epochs": -1},
+        {"max_time": "00:01:00:00", "gradient_clip_val": 0, "deterministic": True, "benchmark": True},
+    ],
+)
+def test_what_a_trainer_takes_passes_the_check_and_changes_nothing(config, settings, monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")  # of a job of another make
+    config["stages"] = {"qa": {**config["stages"]["qa"], "trainer": settings}}
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    assert [step.stage.name for step in prepare(expand(config))] == ["qa"]
+    assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark) == before
+
+
+def test_gold_is_wanted_of_the_language_that_chooses(config, tmp_path):
+    rows = {"en": ["", ""], "de": ["neutral", "entailment"]}
+    for code, labels in rows.items():
+        for split in ("train", "dev"):
+            told = [
+                {"a": "the dog", "b": "a cat", "label": gold or ("neutral" if split == "train" else "")}
+                for gold in labels
+            ]
+            (tmp_path / f"{split}-{code}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in told))
+    paths = {"train": "train-{language}.jsonl", "validation": "dev-{language}.jsonl"}
+    task = {
+        "name": "own",
+        "kind": "classification",
+        "fields": {"text": "a", "pair": "b", "label": "label"},
+        "labels": ["neutral", "entailment"],
+        "unlabelled": [""],
+        "languages": ["en", "de"],
+        "files": [{"class_path": "xtransfer.sources.JsonLines", "init_args": {"paths": paths}}],
+    }
+    given = {
+        "data_dir": str(tmp_path),
+        "folder": ".",
+        "task": task,
+        "dev_languages": ["en", "de"],
+        "splits": {"test": "validation"},
+    }
+    config["stages"] = {"own": {"data": {"class_path": "CustomTask", "init_args": given}}}
+    (step,) = prepare(expand(config))
+    assert not step.chooses  # English is what models are chosen by
+    assert prepare(expand({**config, "select": "val/own/accuracy/mean"}))[0].chooses
+    with pytest.raises(ConfigError, match=r"no development row has a gold label \(own/validation/en\)"):
+        prepare(expand({**config, "select": "val/own/accuracy/en"}))
 
 
 def test_without_gold_on_development_rows_the_last_model_is_kept(config, tmp_path, caplog):
@@ -447,6 +501,19 @@ def test_a_finished_stage_is_scored_as_it_was_trained(config, tmp_path, caplog):
         run(config, [("model.lr", 3e-3)])
     assert "trained before, and trained again now" in caplog.text
     assert "model.lr" in caplog.text
+    caplog.clear()
+    run(config, [("model.lr", 4e-3), ("trainer.log_every_n_steps", 7), ("data.num_workers", 0)])
+    assert "model.lr" in caplog.text
+    assert "log_every_n_steps" not in caplog.text
+
+
+def test_a_finished_mix_is_scored_in_other_languages(config):
+    tasks = [{"class_path": "MNLI"}, {"class_path": "XNLI", "init_args": {"languages": ["en", "de"]}}]
+    mixed = {"data": {"class_path": "MultiTask", "init_args": {"tasks": tasks, "steps": 2}}}
+    config["stages"] = {"mixed": mixed}
+    run(config)
+    tasks[1]["init_args"] |= {"languages": ["en"], "eval_batch_size": 1}
+    assert {row.language for row in evaluate(config, "test").where(task="xnli")} == {"en"}
 
 
 def test_looking_less_often_than_there_are_batches_is_refused_in_one_line(config):

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from jsonargparse import Namespace
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from transformers import PretrainedConfig
@@ -101,6 +103,15 @@ LEAST: Mapping[str, float] = {
 """The least that settings may be."""
 
 
+TRIED = (
+    *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches", "val_check_interval"),
+    *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+    *("check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "accumulate_grad_batches"),
+    *("gradient_clip_val", "gradient_clip_algorithm", "reload_dataloaders_every_n_epochs"),
+)
+"""Settings that a trainer refuses whatever it runs on."""
+
+
 def _check_numbers(config: Any) -> None:
     """Refuse what would train in vain or fail once it does; the trainer's own settings are tried on a trainer.
 
@@ -118,11 +129,14 @@ def _check_numbers(config: Any) -> None:
         value = trainer.get(name)
         if isinstance(value, int | float) and not value > 0:
             raise ConfigError(f"trainer.{name} must be above 0, found {value}")
-    tried: dict[str, Any] = {key: value for key, value in trainer.items() if isinstance(value, int | float | str)}
-    tried |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "profiler": None}
+    if isinstance(trainer.get("devices"), int) and (trainer.devices == 0 or trainer.devices < -1):
+        raise ConfigError(f"trainer.devices must be a number of devices, or -1 for all, found {trainer.devices}")
+    # On the CPU, by itself: the machine that plans or submits a run need not be the one that trains.
+    tried: dict[str, Any] = {key: trainer.get(key) for key in TRIED if not isinstance(trainer.get(key), Namespace)}
+    tried |= {"accelerator": "cpu", "devices": 1, "plugins": [LightningEnvironment()], "logger": False}
     try:
         with _quietly():
-            Trainer(**tried | {"enable_model_summary": False})
+            Trainer(**tried, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     except (MisconfigurationException, ValueError, TypeError, ZeroDivisionError) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 

@@ -15,8 +15,10 @@ from xtransfer.datamodules import TaskDataModule
 from xtransfer.errors import ConfigError, DataError
 from xtransfer.hand_over import check_adapters_left, history_of, stage_folder
 from xtransfer.identity import HandedOn, digest, identity_of, scoring_facts, started, training_facts
+from xtransfer.results import MEAN
 from xtransfer.stage_cli import StageCLI, data_of, parse
 from xtransfer.task import SPLITS
+from xtransfer.task_metrics import monitor
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +126,23 @@ def _chooses(stage: Stage, data: TaskDataModule, counts: Mapping[str, Mapping[st
         ConfigError: None has, and a score is named to choose by.
     """
     developed = {portion.name for portion in data.portions("validation")} & counts.keys()
-    if not data.trains or not developed or any(counts[p]["rows"] > counts[p]["unlabelled"] for p in developed):
+    if not data.trains or not developed or stage.select == "last":
+        return True
+    chosen_by = monitor(data.specs()) if stage.select == "best" else stage.select
+    developed = _judged(chosen_by, developed)
+    if any(counts[portion]["rows"] > counts[portion]["unlabelled"] for portion in developed):
         return True
     told = f"no development row has a gold label ({', '.join(sorted(developed))})"
-    if stage.select not in ("best", "last"):
+    if stage.select != "best":
         raise ConfigError(f"select: {told}, so no model can be chosen by '{stage.select}': select last")
-    if stage.select == "best":
-        log.warning("%s: %s: the last model will be kept", stage.name, told)
+    log.warning("%s: %s: the last model will be kept", stage.name, told)
     return False
+
+
+def _judged(score: str, developed: set[str]) -> set[str]:
+    """Return the portions that a development score is of, such as ``val/xnli/accuracy/en``, or of all ``val/mean``."""
+    parts = score.split("/")
+    if len(parts) < 4:
+        return developed
+    own = {portion for portion in developed if portion.startswith(f"{parts[1]}/")}
+    return own if parts[-1] == MEAN else {portion for portion in own if portion.endswith(f"/{parts[-1]}")}

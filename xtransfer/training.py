@@ -25,6 +25,7 @@ from xtransfer.datamodules.mixture import place_of, progress_of
 from xtransfer.disk import write
 from xtransfer.errors import ConfigError
 from xtransfer.hand_over import hand_over, load_start
+from xtransfer.identity import PLACES, SCORING, VOLATILE
 from xtransfer.predictions import PredictionWriter
 from xtransfer.provenance import TRAINING, result_rows
 from xtransfer.results import Results
@@ -91,10 +92,17 @@ def train(
     return results
 
 
+CHANGELESS = (
+    *(f"trainer.{name}" for name in (*VOLATILE, *SCORING)),
+    *(f"data.init_args.{name}" for name in (*PLACES, "eval_batch_size", "eval_tokens", "languages")),
+)
+"""Settings that make no other training."""
+
+
 def warn_of_change(step: Step, cli: StageCLI) -> None:
     """Say so if a stage that was trained before is trained again, in the place of what lies there."""
     if (step.folder / TRAINED).is_file() and trained(step.folder, step.training) is None:
-        differences = changed(step.folder, cli.dump())
+        differences = [told for told in changed(step.folder, cli.dump()) if not told.startswith(CHANGELESS)]
         told = "; ".join(differences[:5]) or "its data, the stage before or the code"
         words = "%s: trained before, and trained again now, in place of what is there, for this has changed: %s"
         log.warning(words, step.stage.name, told)

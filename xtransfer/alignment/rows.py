@@ -70,7 +70,9 @@ def read(path: str | Path) -> list[Alignment]:
     if not path.is_file():
         raise DataError(f"no file {path}: expected rows of alignment, which `xtransfer align` writes")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line:
+            continue
         try:
             found = json.loads(line)
             rows.append(Alignment(**(found | {"n": tuple(found["n"]), "origin": tuple(found["origin"])})))
