@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from xtransfer.datamodules import XNLI
 from xtransfer.datamodules.portion import Portion, known_languages
 from xtransfer.errors import ConfigError, DataError, UnavailableError
 from xtransfer.sources import JsonLines, Tsv
@@ -127,3 +128,9 @@ def test_a_language_with_its_region_is_told_without_it(language: str, hint: str)
     with pytest.raises(ConfigError) as caught:
         known_languages(replace(POOLED, languages=("en", "pt", "zh")), [language])
     assert str(caught.value) == f"task 'pooled' has no language '{language}'; {hint}"
+
+
+@pytest.mark.parametrize("name", ["languages", "dev_languages", "train_languages"])
+def test_an_empty_list_of_languages_is_not_taken_for_the_default(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is an empty list: leave it out"):
+        XNLI(**{name: []})

@@ -22,7 +22,7 @@ from xtransfer.datamodules.loading import loading_of
 from xtransfer.datamodules.lookup import developed_in, has, portion_of, test_portions, tested_in
 from xtransfer.datamodules.members import adopt, check_languages, name_labels, present
 from xtransfer.datamodules.mixture import Part, Place, described, order_of, place_of, progress_of, training_loader
-from xtransfer.datamodules.portion import Portion, known_languages, known_splits, trained_in
+from xtransfer.datamodules.portion import Portion, known_languages, known_splits, refuse_empty, trained_in
 from xtransfer.encoder import load_tokenizer
 from xtransfer.errors import ConfigError
 from xtransfer.kinds import KINDS, Feature, Vocabulary
@@ -96,6 +96,7 @@ class TaskDataModule(LightningDataModule):
         super().__init__()
         if task is None and not hasattr(type(self), "task"):
             raise ConfigError(f"{type(self).__name__} has no task record: choose a task, e.g. --data MNLI")
+        refuse_empty(languages=languages, dev_languages=dev_languages, train_languages=train_languages)
         self.original = record = task or type(self).task
         record = trained_in(record, train_languages, bool(translations or source), sampling)
         self.record = replace(record, options={**record.options, **(options or {})})

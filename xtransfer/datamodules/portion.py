@@ -164,6 +164,17 @@ def known_languages(record: Task, languages: list[str], elsewhere: bool = False)
     return languages
 
 
+def refuse_empty(**lists: list[str] | None) -> None:
+    """Refuse lists of languages without any, which would be taken for the default.
+
+    Raises:
+        ConfigError: One is empty.
+    """
+    for name, languages in lists.items():
+        if languages is not None and not languages:
+            raise ConfigError(f"{name} is an empty list: leave it out for the default, or name languages")
+
+
 def trained_in(record: Task, languages: list[str] | None, elsewhere: bool, sampling: Sampling | None) -> Task:
     """Return a record that is trained in these languages, drawn by this rule; without any, as it stands.
 
