@@ -230,7 +230,7 @@ def test_a_wrong_second_file_is_told_in_one_line(write, tmp_path, capsys, text, 
     ("words", "message"),
     [
         (["--trainer.accelerator", "tpuu"], "stage 'mnli': trainer: You selected an invalid accelerator name"),
-        (["--trainer.devices", "0"], "stage 'mnli': trainer.devices must be a number of devices, or -1 for all, found 0"),
+        (["--trainer.devices", "0"], "stage 'mnli': trainer.devices must be a number of devices, or -1 for all"),
     ],
 )
 def test_what_the_trainer_refuses_is_told_in_one_line(write, tmp_path, capsys, words, message):
