@@ -394,7 +394,7 @@ def test_gradients_are_clipped_in_every_precision(config, precision, monkeypatch
         ("model.lr", float("nan"), "model.lr must be at least 0, found nan"),
         ("model.warmup", -1, "model.warmup must be at least 0"),
         ("model.weight_decay", -0.1, "model.weight_decay must be at least 0"),
-        ("model.layer_decay", 0, "stage 'qa': model.layer_decay is 0"),
+        ("model.layer_decay", 0, "stage 'qa': layer_decay is 0"),
         ("data.shots", -1, "shots must be at least 1, found -1"),
         ("data.num_workers", -1, "num_workers must not be negative"),
         ("trainer.gradient_clip_val", -1, "trainer.gradient_clip_val must be at least 0"),

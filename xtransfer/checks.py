@@ -20,9 +20,24 @@ from xtransfer.datamodules import TaskDataModule
 from xtransfer.encoder import check_tokenizer, load_config, position_limit
 from xtransfer.errors import ConfigError, nearest
 from xtransfer.kinds import KINDS
+from xtransfer.optimizer import check_layer_decay
 from xtransfer.parts import PARTS
 from xtransfer.results import LESS_IS_BETTER
 from xtransfer.stage_cli import StageCLI
+
+LEAST: Mapping[str, float] = {
+    **{f"model.{name}": 0.0 for name in ("lr", "head_lr", "weight_decay", "warmup", "adam_epsilon")},
+    "trainer.gradient_clip_val": 0.0,
+    "trainer.accumulate_grad_batches": 1,
+}
+"""The least that settings may be."""
+TRIED = (
+    *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches", "val_check_interval"),
+    *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+    *("check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "accumulate_grad_batches"),
+    *("gradient_clip_val", "gradient_clip_algorithm", "reload_dataloaders_every_n_epochs"),
+)
+"""Settings that a trainer refuses whatever it runs on."""
 
 
 def check_stage(stage: Stage, cli: StageCLI, data: TaskDataModule) -> int:
@@ -95,23 +110,6 @@ def _check_sizes(data: TaskDataModule) -> None:
         raise ConfigError(f"task '{data.record.name}': num_workers must not be negative, found {data.num_workers}")
 
 
-LEAST: Mapping[str, float] = {
-    **{f"model.{name}": 0.0 for name in ("lr", "head_lr", "weight_decay", "warmup", "adam_epsilon")},
-    "trainer.gradient_clip_val": 0.0,
-    "trainer.accumulate_grad_batches": 1,
-}
-"""The least that settings may be."""
-
-
-TRIED = (
-    *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches", "val_check_interval"),
-    *("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
-    *("check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps", "accumulate_grad_batches"),
-    *("gradient_clip_val", "gradient_clip_algorithm", "reload_dataloaders_every_n_epochs"),
-)
-"""Settings that a trainer refuses whatever it runs on."""
-
-
 def _check_numbers(config: Any) -> None:
     """Refuse what would train in vain or fail once it does; the trainer's own settings are tried on a trainer.
 
@@ -122,8 +120,7 @@ def _check_numbers(config: Any) -> None:
         value = config.get(name)
         if value is not None and not value >= least:  # a NaN is neither
             raise ConfigError(f"{name} must be at least {least:g}, found {value}")
-    if not 0 < config.model.layer_decay <= 1:
-        raise ConfigError(f"model.layer_decay is {config.model.layer_decay}; it must be above 0 and at most 1")
+    check_layer_decay(config.model.layer_decay)
     trainer = config.trainer
     for name in ("limit_train_batches", "val_check_interval"):
         value = trainer.get(name)

@@ -18,6 +18,7 @@ from xtransfer.adapters import Adapters
 from xtransfer.attention import can_pack, run_packed
 from xtransfer.errors import ConfigError
 from xtransfer.inner import cut, stack_of
+from xtransfer.optimizer import check_layer_decay
 from xtransfer.packing import Packing, as_given
 from xtransfer.pretrained import (
     CompileMode,
@@ -184,8 +185,7 @@ class Encoder(nn.Module):
             layer_decay: Each layer learns at this times the rate of the next (Howard and Ruder, 2018); the embeddings,
                 lowest, at ``lr * layer_decay ** (depth + 1)``. 1 means one rate, and two groups.
         """
-        if not 0 < layer_decay <= 1:
-            raise ConfigError(f"layer_decay is {layer_decay}; it must be above 0 and at most 1")
+        check_layer_decay(layer_decay)
         groups: dict[str, dict[str, Any]] = {}
         places = ["encoder.embeddings", *(f"encoder.layer.{i}" for i in range(self.depth)), "encoder.top"]
         for parameter_name, parameter in self.model.named_parameters():

@@ -8,6 +8,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import nn
 
+from xtransfer.errors import ConfigError
+
 Schedule = Literal["linear", "constant"]
 FUSED = ("cpu", "cuda")
 """Devices on which AdamW moves all parameters in one pass."""
@@ -27,6 +29,16 @@ def parameter_groups(heads: nn.Module, lr: float, weight_decay: float) -> list[d
         group = [p for p in trained if (p.ndim > 1) == matrices]
         groups += [{"params": group, "lr": lr, "weight_decay": decay, "name": "heads"}] if group else []
     return groups
+
+
+def check_layer_decay(decay: float) -> None:
+    """Check the factor from each layer's rate to that of the one below.
+
+    Raises:
+        ConfigError: It is out of range.
+    """
+    if not 0 < decay <= 1:
+        raise ConfigError(f"layer_decay is {decay}; it must be above 0 and at most 1")
 
 
 def adamw(groups: list[dict[str, Any]], lr: float, epsilon: float) -> torch.optim.Optimizer:

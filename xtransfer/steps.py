@@ -103,7 +103,7 @@ def _check(plan: Plan, stage: Stage, cli: StageCLI, splits: Sequence[str], befor
     start = next((step for step in before if step.stage.name == stage.start), None)
     if start is not None and stage.adapters != "merge":
         check_adapters_left(cli, data.trains, start.parsed, start.stage.name in start.chain)
-    if start is not None:
+    if start is not None and set(stage.parts) != {"encoder"}:
         check_heads_left(stage, {spec["head"] for spec in data.specs()}, data_of(start.parsed).specs())
     before_it = start.handed_on if start else None
     everything = started(training_facts(stage, cli, data), stage, before_it) if "train" in splits else {}
